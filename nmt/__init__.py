@@ -13,7 +13,7 @@ _LATE = {
         ("Attention", "Candidate", "Model", "ScoredTranslation", "Translation", "load", "train"),
         "nmt.api",
     ),
-    "Constraints": "nmt.decoding.constraints",
+    "Constraints": "nmt.decoding.constrained.constraints",
     "Sampling": "nmt.decoding.sampling",
     "UserError": "nmt.errors",
 }

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from nmt.data.feature_files.given_arrays import GivenArrays
 from nmt.data.features import Features
-from nmt.decoding.constraints import Constraints
+from nmt.decoding.constrained.constraints import Constraints
 from nmt.decoding.minimum_risk import MOST_SAMPLES
 from nmt.decoding.sampling import Sampling
 from nmt.errors import UserError

@@ -10,8 +10,8 @@ from pathlib import Path
 from nmt.data.word_links import Link
 from nmt.decoding.minimum_risk import expected_chrf
 from nmt.decoding.translator import Translation as SearchResult
-from nmt.evaluation.alignment_extractor import AlignmentExtractor
-from nmt.evaluation.attention_map import AttentionMap, hypothesis_map
+from nmt.evaluation.attention.alignment_extractor import AlignmentExtractor
+from nmt.evaluation.attention.attention_map import AttentionMap, hypothesis_map
 from nmt.text.tokenizer import TokenizerPair
 
 
@@ -38,13 +38,13 @@ class Attention:
         Raises:
             ValueError: The suffix is none of these.
         """
-        from nmt.evaluation.attention_heatmap import map_heatmap
+        from nmt.evaluation.attention.attention_heatmap import map_heatmap
         from nmt.reporting.heatmaps.rendering import save_heatmap
 
         save_heatmap(map_heatmap(self.map, self.extractor.layer, self.extractor.head), Path(path))
 
     def _repr_html_(self) -> str:
-        from nmt.evaluation.attention_heatmap import map_heatmap
+        from nmt.evaluation.attention.attention_heatmap import map_heatmap
         from nmt.reporting.pages.heatmap_table import heatmap_table
 
         return heatmap_table(map_heatmap(self.map, self.extractor.layer, self.extractor.head))

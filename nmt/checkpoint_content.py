@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nmt.config.check_config import check_config
-from nmt.config.check_ranges import shown
+from nmt.config.checks.check_config import check_config
+from nmt.config.checks.check_ranges import shown
 from nmt.config.plain import from_mapping
 from nmt.config.schema import Config
 from nmt.errors import UserError

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from nmt import runtime
-from nmt.data.batch import source_batch
+from nmt.data.batches.batch import source_batch
 from nmt.decoding.prepared_weights import prepare_weights
 from nmt.decoding.search import beam_search
 from nmt.model.build import build_model

@@ -23,7 +23,7 @@ from nmt.config.model import ModelConfig
 from nmt.config.schema import AdamConfig, Config, DecodingConfig, LoggingConfig
 from nmt.config.tokenizer_settings import TokenizerConfig
 from nmt.config.training_settings import TrainingConfig
-from nmt.data.batch import Batch, collate
+from nmt.data.batches.batch import Batch, collate
 from nmt.data.encoded import EncodedCorpus, PieceSequences
 from nmt.reporting.heatmaps.heatmap import Heatmap
 from nmt.reporting.metric_log import MetricLogs

@@ -17,7 +17,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from nmt.cli.main import app
-from nmt.cli.setting_flags import refuse_setting_flags
+from nmt.cli.options.setting_flags import refuse_setting_flags
 from nmt.config.folders import config_directory
 from nmt.config.store import register_schemas
 from nmt.errors import UserError

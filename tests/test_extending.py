@@ -17,7 +17,7 @@ DIFF = re.compile(r"```diff\n--- a/(\S+)\n\+\+\+ b/(\S+)\n(.*?)```", re.DOTALL)
 COMPOSE = """
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
-from nmt.config.check_config import check_config
+from nmt.config.checks.check_config import check_config
 from nmt.config.folders import config_directory
 from nmt.config.schema import Config
 from nmt.config.store import register_schemas
@@ -39,7 +39,7 @@ print(RunFolder.of(composed()).path)
 TRAIN = """
 import torch
 from nmt.config.plain import from_mapping, to_mapping
-from nmt.data.batch import collate
+from nmt.data.batches.batch import collate
 from nmt.evaluation.metrics import length_ratio
 from nmt.model.build import build_model
 from nmt.training.objective import Objective
@@ -158,7 +158,7 @@ def test_the_help_of_train_shows_the_choice_and_its_settings(extended: Path) -> 
 def test_the_data_format_is_read(extended: Path, tmp_path: Path) -> None:
     (tmp_path / "pairs.txt").write_text("a ||| b\n\nc ||| d\n", encoding="utf-8")
     code = (
-        "import sys\nfrom nmt.config.data import SourceConfig\n"
+        "import sys\nfrom nmt.config.source_settings import SourceConfig\n"
         "from nmt.data.sources.open_source import open_source\n"
         "source = open_source(SourceConfig(path=sys.argv[1], format='bars'), ('en', 'de'), 'x')\n"
         "print([(c.sources, c.targets) for c in source.chunks(10)])\n"

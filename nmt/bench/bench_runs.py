@@ -4,9 +4,7 @@ import json
 import os
 import platform
 import shlex
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -35,8 +33,7 @@ from nmt.data.text_files import read_lines
 from nmt.decoding.translator import Translator
 from nmt.durable_file import atomic_write
 from nmt.errors import UserError
-from nmt.reporting.console import Console
-from nmt.reporting.progress_line import ProgressLine
+from nmt.reporting.console import Console, open_console
 from nmt.run.machine import processor
 from nmt.run.preparation import prepare_corpus
 from nmt.sweeps.overrides import compose_config
@@ -61,7 +58,7 @@ def bench_train(
     _refuse_flags(overrides)
     config = compose_config(overrides, {})
     result: dict[str, Any]
-    with _console() as console:
+    with open_console(silent=not processes.is_first()) as console:
         if against is None:
             single = bench_training(config, overrides, plan, console)
             results = [single]
@@ -84,14 +81,6 @@ def bench_train(
     if unquiet(results):
         print("warning: other processes were busy the whole time, so these numbers are unreliable")
     _write(json_file, result)
-
-
-@contextmanager
-def _console() -> Iterator[Console]:
-    """Yield a console that prints only in the first process."""
-    with ExitStack() as stack:
-        stream = sys.stderr if processes.is_first() else stack.enter_context(open(os.devnull, "w"))
-        yield Console(stack.enter_context(ProgressLine(stream)))
 
 
 def _split(against: str) -> list[str]:
@@ -137,7 +126,7 @@ def bench_decode(options: DecodeOptions) -> None:
     if options.shortlist is not None and options.model is None:
         raise UserError("--shortlist fits a trained model: add --model RUN")
     runtime.keep_freed_memory()  # as `nmt translate` does
-    with _console() as console:
+    with open_console(silent=not processes.is_first()) as console:
         prepare = _trained_model if options.model else _new_model
         translator, text = prepare(options, console)
     if translator.model.feature_size is not None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from nmt.data.batch import Batch
+from nmt.data.batches.batch import Batch
 from nmt.text.special_tokens import EOS, PAD
 
 

@@ -22,6 +22,7 @@ from nmt.config.model import (
     RnnEncoderConfig,
     TransformerDecoderConfig,
     TransformerEncoderConfig,
+    TransformerStackConfig,
     copies,
 )
 from nmt.config.self_attention import SelfAttention
@@ -85,9 +86,7 @@ def _encoder(config: EncoderConfig, counts: Counts) -> int:
     raise AssertionError(f"no encoder for {config}")
 
 
-def _context(
-    config: TransformerEncoderConfig | TransformerDecoderConfig, tokens: int, squares: int
-) -> int:
+def _context(config: TransformerStackConfig, tokens: int, squares: int) -> int:
     """Return the multiply-adds of hierarchical attention over one previous sentence; 0 without it.
 
     The number of previous sentences and their lengths are unknown here. Attention to words and
@@ -118,13 +117,11 @@ def _decoder(config: DecoderConfig, memory_size: int, counts: Counts) -> tuple[i
     raise AssertionError(f"no decoder for {config}")
 
 
-def _kv_size(config: TransformerEncoderConfig | TransformerDecoderConfig) -> int:
+def _kv_size(config: TransformerStackConfig) -> int:
     return config.hidden_size // config.num_heads * (config.num_kv_heads or config.num_heads)
 
 
-def _self_attention(
-    config: TransformerEncoderConfig | TransformerDecoderConfig, tokens: int, squares: int
-) -> int:
+def _self_attention(config: TransformerStackConfig, tokens: int, squares: int) -> int:
     size = config.hidden_size
     projections = 2 * size * size + size * 2 * _kv_size(config)
     if config.positions == Positions.RELATIVE:
@@ -133,9 +130,7 @@ def _self_attention(
     return projections * tokens + 2 * size * attended_pairs(config, tokens, squares)
 
 
-def attended_pairs(
-    config: TransformerEncoderConfig | TransformerDecoderConfig, tokens: int, squares: int
-) -> int:
+def attended_pairs(config: TransformerStackConfig, tokens: int, squares: int) -> int:
     """Return the number of pairs of positions with a score, or the number with an equal cost.
 
     Sparse kinds have a fixed number per position, but at most all pairs. Of a sentence of n
@@ -169,7 +164,7 @@ def attended_pairs(
     return min(squares, tokens * each[kind] + distant.get(kind, 0))
 
 
-def _feed_forward(config: TransformerEncoderConfig | TransformerDecoderConfig) -> int:
+def _feed_forward(config: TransformerStackConfig) -> int:
     matrices = 3 if config.activation == Activation.SWIGLU else 2
     return matrices * config.hidden_size * config.feed_forward_size
 

@@ -11,7 +11,7 @@ from nmt.bench.ceiling import synchronise
 from nmt.bench.clock import Instant, Span, quiet, wait_for_quiet
 from nmt.bench.counts import Counts
 from nmt.config.schema import Config
-from nmt.data.batch import Batch
+from nmt.data.batches.batch import Batch
 from nmt.errors import UserError
 from nmt.pipeline import workbench
 from nmt.reporting.console import Console

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nmt import loading_phase
-from nmt.cli.alignment_options import AlignmentOptions, Head, Layer, Shift, Threshold
-from nmt.cli.common_options import Device, FeaturesFile, Model, Threads
+from nmt.cli.options.alignment_options import AlignmentOptions, Head, Layer, Shift, Threshold
+from nmt.cli.options.common_options import Device, FeaturesFile, Model, Threads
 from nmt.cli.text_streams import utf8_stream
 from nmt.errors import UserError
 from nmt.reporting.command_progress import CommandProgress
 from nmt.torch_import import defer_shape_functions
 
 if TYPE_CHECKING:
-    from nmt.evaluation.aligner import Advance, Aligner
-    from nmt.evaluation.alignment_error import AlignmentScore
-    from nmt.evaluation.alignment_extractor import AlignmentExtractor
-    from nmt.evaluation.gold_alignment import ScoredExtractor
+    from nmt.evaluation.attention.aligner import Advance, Aligner
+    from nmt.evaluation.attention.alignment_error import AlignmentScore
+    from nmt.evaluation.attention.alignment_extractor import AlignmentExtractor
+    from nmt.evaluation.attention.gold_alignment import ScoredExtractor
 
 Source = Annotated[Path, typer.Option(help="Sentences, one per line; may be .gz.")]
 Target = Annotated[
@@ -106,10 +106,10 @@ def _loaded(
 ) -> "tuple[Aligner, list[AlignmentExtractor]]":
     """Load the model; return the aligner, and the layers and heads from which to read links."""
     from nmt.checkpoint import find_checkpoint, load_checkpoint
-    from nmt.cli.feature_option import with_features_of
+    from nmt.cli.options.feature_option import with_features_of
     from nmt.decoding.translator import Translator
-    from nmt.evaluation.aligner import Aligner
-    from nmt.evaluation.alignment_extractor import all_extractors
+    from nmt.evaluation.attention.aligner import Aligner
+    from nmt.evaluation.attention.alignment_extractor import all_extractors
 
     checkpoint = load_checkpoint(find_checkpoint(model), mapped=True)
     translator = Translator.from_loaded_checkpoint(checkpoint, device=device, batch_size=batch_size)
@@ -175,7 +175,7 @@ def _print_scores(
     extractors: Sequence["AlignmentExtractor"],
     progress: CommandProgress,
 ) -> None:
-    from nmt.evaluation.gold_alignment import score_extractors
+    from nmt.evaluation.attention.gold_alignment import score_extractors
 
     scored = score_extractors(
         aligner,

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nmt import loading_phase
-from nmt.cli.alignment_options import AlignmentOptions, Head, Layer, Shift, Threshold
 from nmt.cli.attention_kinds import show_kinds
-from nmt.cli.attention_options import (
+from nmt.cli.context_attention import show_context
+from nmt.cli.faithfulness import show_faithfulness
+from nmt.cli.options.alignment_options import AlignmentOptions, Head, Layer, Shift, Threshold
+from nmt.cli.options.attention_options import (
     AttentionOptions,
     ContextShown,
     Eos,
@@ -25,10 +27,15 @@ from nmt.cli.attention_options import (
     check_kinds_options,
     check_options,
 )
-from nmt.cli.common_options import BatchSize, BeamSize, Device, FeaturesFile, OptionalModel, Threads
-from nmt.cli.context_attention import show_context
-from nmt.cli.faithfulness import show_faithfulness
-from nmt.cli.picture_options import PictureGrid, PictureOptions, PicturesFile
+from nmt.cli.options.common_options import (
+    BatchSize,
+    BeamSize,
+    Device,
+    FeaturesFile,
+    OptionalModel,
+    Threads,
+)
+from nmt.cli.options.picture_options import PictureGrid, PictureOptions, PicturesFile
 from nmt.cli.text_streams import safe_line, utf8_stream
 from nmt.errors import UserError
 from nmt.reporting.command_progress import CommandProgress
@@ -37,10 +44,10 @@ from nmt.torch_import import defer_shape_functions
 if TYPE_CHECKING:
     from nmt.data.features import Features
     from nmt.decoding.translator import Translator
-    from nmt.evaluation.aligner import Aligner
-    from nmt.evaluation.alignment_extractor import AlignmentExtractor
-    from nmt.evaluation.attention_view import AttentionView
-    from nmt.evaluation.pictures import Pictures
+    from nmt.evaluation.attention.aligner import Aligner
+    from nmt.evaluation.attention.alignment_extractor import AlignmentExtractor
+    from nmt.evaluation.attention.attention_view import AttentionView
+    from nmt.evaluation.attention.pictures import Pictures
 
 
 def attention(
@@ -114,8 +121,8 @@ def _view(
         defer_shape_functions()
     sources, references = _read_texts(options)
     from nmt import runtime
-    from nmt.evaluation.attention_files import check_outputs
-    from nmt.evaluation.attention_view import forced_views
+    from nmt.evaluation.attention.attention_files import check_outputs
+    from nmt.evaluation.attention.attention_view import forced_views
 
     if not options.faithfulness:
         check_outputs(options.outputs, len(sources), grid=options.grid)
@@ -149,7 +156,7 @@ def _hypothesis_views(
     options: AttentionOptions,
     progress: CommandProgress,
 ) -> "list[AttentionView]":
-    from nmt.evaluation.attention_view import hypothesis_views
+    from nmt.evaluation.attention.attention_view import hypothesis_views
 
     advance = progress.stage("translating", len(sources))
     rank = (options.rank or 1) - 1
@@ -166,7 +173,7 @@ def _loaded(
 ) -> "tuple[Translator, Aligner, AlignmentExtractor]":
     from nmt.checkpoint import find_checkpoint, load_checkpoint
     from nmt.decoding.translator import Translator
-    from nmt.evaluation.aligner import Aligner
+    from nmt.evaluation.attention.aligner import Aligner
 
     checkpoint = load_checkpoint(find_checkpoint(model), mapped=True)
     translator = Translator.from_loaded_checkpoint(
@@ -201,7 +208,7 @@ def _show(
     progress: CommandProgress,
 ) -> None:
     from nmt.data.word_links import format_links
-    from nmt.evaluation.attention_files import count_files, write_outputs
+    from nmt.evaluation.attention.attention_files import count_files, write_outputs
 
     output = utf8_stream(sys.stdout)
     links = [format_links(extractor.links(view.attention)) for view in views]

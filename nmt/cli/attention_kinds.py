@@ -46,7 +46,7 @@ def show_kinds(outputs: Sequence[Path]) -> None:
 
 def _pictures() -> tuple[dict[str, Drawing], dict[str, Drawing]]:
     """Return functions that draw each kind: first as in an encoder, then as in a decoder."""
-    from nmt.evaluation.kind_pictures import WORDS, kind_pictures
+    from nmt.evaluation.attention.kind_pictures import WORDS, kind_pictures
     from nmt.reporting.kind_drawing import kind_svg
 
     sides: tuple[dict[str, Drawing], dict[str, Drawing]] = ({}, {})

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from nmt import loading_phase
-from nmt.cli.common_options import Device, SearchPrecision, ShortlistFile
+from nmt.cli.options.common_options import Device, SearchPrecision, ShortlistFile
 from nmt.process_exit import exit_together, join_processes
 from nmt.reporting.command_progress import CommandProgress
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from nmt.cli.evaluation_options import Paired
+from nmt.cli.options.evaluation_options import Paired
 from nmt.errors import UserError
 from nmt.reporting.command_progress import CommandProgress
 from nmt.reporting.comparison_table import TableFormat

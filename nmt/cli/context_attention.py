@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from nmt.cli.alignment_options import AlignmentOptions
+from nmt.cli.options.alignment_options import AlignmentOptions
 from nmt.errors import UserError
 from nmt.reporting.command_progress import CommandProgress
 
@@ -66,9 +66,9 @@ def show_context(
     """
     from nmt.checkpoint import find_checkpoint, load_checkpoint
     from nmt.decoding.translator import Translator
-    from nmt.evaluation.alignment_extractor import AlignmentExtractor
-    from nmt.evaluation.attention_files import count_files, write_outputs
-    from nmt.evaluation.context_views import context_views
+    from nmt.evaluation.attention.alignment_extractor import AlignmentExtractor
+    from nmt.evaluation.attention.attention_files import count_files, write_outputs
+    from nmt.evaluation.attention.context_views import context_views
     from nmt.text.sentence_context import ContextSize
 
     checkpoint = load_checkpoint(find_checkpoint(model), mapped=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nmt import loading_phase
-from nmt.cli.common_options import JsonOutput
+from nmt.cli.options.common_options import JsonOutput
 from nmt.cli.text_streams import utf8_stream
 from nmt.errors import UserError
 from nmt.printable import printable_json

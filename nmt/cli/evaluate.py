@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nmt import loading_phase
-from nmt.cli.common_options import (
+from nmt.cli.options.common_options import (
     BatchSize,
     BeamSize,
     Device,
@@ -19,9 +19,9 @@ from nmt.cli.common_options import (
     ShortlistFile,
     Threads,
 )
-from nmt.cli.evaluation_options import MeasureOptions, TestSetOptions
-from nmt.cli.option_groups import with_groups
-from nmt.cli.search_settings import SearchSettings
+from nmt.cli.options.evaluation_options import MeasureOptions, TestSetOptions
+from nmt.cli.options.option_groups import with_groups
+from nmt.cli.options.search_settings import SearchSettings
 from nmt.config.ensemble_mean import Mean
 from nmt.errors import UserError
 from nmt.printable import printable_json

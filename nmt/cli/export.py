@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nmt import loading_phase
-from nmt.cli.common_options import ShortlistFile
+from nmt.cli.options.common_options import ShortlistFile
 from nmt.cli.text_streams import print_safely
 from nmt.errors import UserError
 from nmt.export.export_choices import ExportFormat, Quantization
@@ -71,7 +71,7 @@ def export(
         given = _sentences(checkpoint, sentences)
         found = None
         if shortlist is not None:
-            from nmt.decoding.shortlist_file import load_shortlist
+            from nmt.decoding.constrained.shortlist_file import load_shortlist
 
             found = load_shortlist(shortlist, checkpoint.tokenizers)
         loading_phase.end()

@@ -13,8 +13,8 @@ from nmt.written_file import written_file
 
 if TYPE_CHECKING:
     from nmt.decoding.translator import Translator
-    from nmt.evaluation.alignment_extractor import AlignmentExtractor
-    from nmt.evaluation.faithfulness_report import MeasuredSentence
+    from nmt.evaluation.attention.alignment_extractor import AlignmentExtractor
+    from nmt.evaluation.attention.faithfulness_report import MeasuredSentence
     from nmt.model.seq2seq import TranslationModel
     from nmt.reporting.pages.faithfulness_page import ComparedSentence
 
@@ -46,8 +46,8 @@ def show_faithfulness(
         UserError: All sentences are too short, a file cannot be written, or the decoder does not
             attend to all pieces of the source.
     """
-    from nmt.evaluation.exhaustive_erasure import MOST_PIECES
-    from nmt.evaluation.faithfulness_report import measure_sentences, summarize
+    from nmt.evaluation.attention.exhaustive_erasure import MOST_PIECES
+    from nmt.evaluation.attention.faithfulness_report import measure_sentences, summarize
     from nmt.reporting.pages.faithfulness_page import figure_rows, save_faithfulness_page
 
     _refuse_hierarchical(translator.model)
@@ -99,7 +99,7 @@ def _refuse_hierarchical(model: "TranslationModel") -> None:
 
 def _compared(sentence: "MeasuredSentence") -> "ComparedSentence":
     """Return a sentence with its pictures."""
-    from nmt.evaluation.faithfulness_report import relative
+    from nmt.evaluation.attention.faithfulness_report import relative
     from nmt.reporting.heatmaps.heatmap import Heatmap
     from nmt.reporting.pages.faithfulness_page import NAMES, ComparedSentence
 

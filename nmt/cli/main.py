@@ -13,10 +13,10 @@ import typer
 
 import nmt
 from nmt import loading_phase
-from nmt.cli.path_arguments import refuse_impossible_paths
-from nmt.cli.repeated_options import refuse_repeated_options
+from nmt.cli.options.path_arguments import refuse_impossible_paths
+from nmt.cli.options.repeated_options import refuse_repeated_options
+from nmt.cli.options.usage import explain_usage, usual_arguments
 from nmt.cli.standard_streams import standard_streams
-from nmt.cli.usage import explain_usage, usual_arguments
 from nmt.process_exit import exit_on_error
 
 # Typer's class of usage errors; depending on its release it comes from click or a copy of it.

@@ -5,7 +5,7 @@ import sys
 import typer
 
 from nmt import loading_phase
-from nmt.cli.setting_flags import refuse_setting_flags
+from nmt.cli.options.setting_flags import refuse_setting_flags
 from nmt.cli.text_streams import print_safely
 from nmt.errors import UserError
 from nmt.reporting import start_line

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nmt import loading_phase
-from nmt.cli.common_options import (
+from nmt.cli.options.common_options import (
     BatchSize,
     Device,
     EnsembleMean,
@@ -137,7 +137,7 @@ def score(
         progress.show("loading", model[0])
         defer_shape_functions()
         from nmt import runtime
-        from nmt.cli.feature_option import with_features_of
+        from nmt.cli.options.feature_option import with_features_of
         from nmt.decoding.document_search import common_context
         from nmt.decoding.ensemble import load_models
 

@@ -56,8 +56,8 @@ def shortlist(
     with CommandProgress() as progress:
         progress.show("loading", model)
         from nmt.checkpoint import find_checkpoint, load_checkpoint
-        from nmt.decoding.shortlist import CANDIDATES, FREQUENT
-        from nmt.decoding.shortlist_file import NAME, save_shortlist
+        from nmt.decoding.constrained.shortlist import CANDIDATES, FREQUENT
+        from nmt.decoding.constrained.shortlist_file import NAME, save_shortlist
         from nmt.run.learn_shortlist import (
             MOST_PAIRS,
             learn_shortlist,

@@ -10,7 +10,7 @@ import typer
 
 import nmt
 from nmt import loading_phase
-from nmt.cli.setting_flags import refuse_setting_flags
+from nmt.cli.options.setting_flags import refuse_setting_flags
 from nmt.cli.text_streams import print_safely
 from nmt.process_exit import exit_together, is_printing_process, join_processes
 from nmt.reporting import start_line

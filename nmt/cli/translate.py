@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nmt import loading_phase
-from nmt.cli.common_options import (
+from nmt.cli.options.common_options import (
     BatchSize,
     Device,
     EnsembleMean,
@@ -17,13 +17,13 @@ from nmt.cli.common_options import (
     SearchPrecision,
     ShortlistFile,
 )
-from nmt.cli.constraint_options import ConstraintOptions
-from nmt.cli.document_flags import DocumentFlags
-from nmt.cli.engine_options import EngineOptions, EngineRequest
-from nmt.cli.line_choices import LineErrors
-from nmt.cli.option_groups import with_groups
-from nmt.cli.search_settings import SearchSettings
-from nmt.cli.translate_options import SearchOptions, TextOptions
+from nmt.cli.options.constraint_options import ConstraintOptions
+from nmt.cli.options.document_flags import DocumentFlags
+from nmt.cli.options.engine_options import EngineOptions, EngineRequest
+from nmt.cli.options.option_groups import with_groups
+from nmt.cli.options.search_settings import SearchSettings
+from nmt.cli.options.translate_options import SearchOptions, TextOptions
+from nmt.cli.translation.line_choices import LineErrors
 from nmt.config.ensemble_mean import Mean
 from nmt.decoding.line_lengths import LongLines
 from nmt.reporting.command_progress import CommandProgress
@@ -140,7 +140,7 @@ def translate(
     with CommandProgress() as progress, ExitStack() as started:
         progress.show("loading", model[0])
         defer_shape_functions()
-        from nmt.cli.translate_text import translate_text
+        from nmt.cli.translation.translate_text import translate_text
 
         def load() -> "Loaded":
             loaded = request.load_on(devices, started)

@@ -4,39 +4,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from nmt.config.filter_settings import FiltersConfig
 from nmt.config.setting import REQUIRED, section, setting
+from nmt.config.source_settings import Documents, SourceConfig
 from nmt.config.word_link_settings import AlignmentFiles, GoldAlignments
 
 SPLITS = ("train", "valid", "test")
 """The parts of a corpus; ``test`` may be missing."""
-
-
-class Format(StrEnum):
-    """The format of a file of sentence pairs."""
-
-    LINES = "lines"
-    TSV = "tsv"
-    CSV = "csv"
-    JSONL = "jsonl"
-    PARQUET = "parquet"
-    TMX = "tmx"
-    XLIFF = "xliff"
-    PO = "po"
-
-
-class Quotes(StrEnum):
-    """What quotation marks mean in a table."""
-
-    CELLS = "cells"
-    LITERAL = "literal"
-
-
-class Duplicates(StrEnum):
-    """Which repeated training pairs are left out."""
-
-    KEEP = "keep"
-    EXACT = "exact"
-    NORMALIZED = "normalized"
 
 
 class OnDoubt(StrEnum):
@@ -46,15 +20,6 @@ class OnDoubt(StrEnum):
     WARN = "warn"
 
 
-class Documents(StrEnum):
-    """Where a document ends."""
-
-    NONE = "none"
-    BLANK_LINES = "blank_lines"
-    COLUMN = "column"
-    FILES = "files"
-
-
 class Corpus(StrEnum):
     """The kinds of corpora."""
 
@@ -62,99 +27,6 @@ class Corpus(StrEnum):
     PHRASEBOOK_DOCUMENTS = "phrasebook_documents"
     FILES = "files"
     HUGGINGFACE = "huggingface"
-
-
-@dataclass(kw_only=True)
-class SourceConfig:
-    """The location of sentence pairs: two files, one file of both sides, or a dataset by name.
-
-    Exactly one of these is given, or pairs are held out from the training text (`held_out`). File
-    names may be globs (``*``); such shards are read in the order of their names. Compressed files
-    (.gz, .xz, .bz2, .zst) are decompressed while reading.
-    """
-
-    source: str | None = setting(
-        None,
-        "File of source sentences; line i of both files is a pair.",
-        before=None,
-        names_file=True,
-    )
-    target: str | None = setting(None, "File of target sentences.", before=None, names_file=True)
-    path: str | None = setting(
-        None,
-        "One file of both sides, or one file per language if the name contains {lang}.",
-        before=None,
-        names_file=True,
-    )
-    dataset: str | None = setting(
-        None,
-        "Dataset of the Hugging Face hub, or a local folder with the files of such a dataset.",
-        before=None,
-    )
-    format: str | None = setting(
-        None,
-        "Format of path; null: the end of its name decides.",
-        choices=Format,
-        before=None,
-    )
-    encoding: str | None = setting(
-        None,
-        "Encoding of text files, e.g. windows-1252, mac-roman or utf-16-le; null: UTF-8, or UTF-16 "
-        "or UTF-32 if the file begins with a byte-order mark.",
-        neutral=None,
-    )
-    quotes: str | None = setting(
-        None,
-        "Quotation marks in a table. cells: they enclose cells; literal: they are part of the "
-        "text; null: cells in .csv, and in .tsv if its cells look quoted.",
-        choices=Quotes,
-        neutral=None,
-    )
-    source_column: str | None = setting(
-        None,
-        "Column of the source sentences in a table: name, or number from 1; null: the source "
-        "language.",
-        before=None,
-    )
-    target_column: str | None = setting(
-        None,
-        "Column of the target sentences in a table: name, or number from 1; null: the target "
-        "language.",
-        before=None,
-    )
-    subset: str | None = setting(None, "Configuration of a dataset that has several.", before=None)
-    split: str | None = setting(
-        None, "Split of a dataset; null: train, validation or test.", before=None
-    )
-    streaming: bool = setting(
-        False, "Whether a dataset is read without a copy on the disk.", before=False
-    )
-    tag: str | None = setting(
-        None,
-        "One or several tags that are put before every source sentence, e.g. <2de> or <bt>.",
-        before=None,
-    )
-    documents: str | None = setting(
-        None,
-        "Where a document of this source ends; null: as data.documents.",
-        choices=Documents,
-        neutral=None,
-    )
-    held_out: float | None = setting(
-        None,
-        "Number of training pairs that are held out for this split, if it has no file: a count, a "
-        "share below 1, or 0 for 5 %, but at most 2,000. For data.valid and data.test only.",
-        unit="pairs",
-        at_least=0,
-        neutral=None,
-    )
-    weight: float = setting(
-        1.0,
-        "How often the pairs are used per epoch; for training text only.",
-        unit="times",
-        above=0,
-        before=1.0,
-    )
 
 
 @dataclass(kw_only=True)
@@ -181,50 +53,6 @@ class FeatureFiles:
         None, "Features of the validation pairs.", neutral=None, names_file=True
     )
     test: str | None = setting(None, "Features of the test pairs.", neutral=None, names_file=True)
-
-
-@dataclass(kw_only=True)
-class FiltersConfig:
-    """Rules that leave out training pairs, besides pairs with a blank side."""
-
-    max_words: int | None = setting(
-        None, "Longest side that is kept; null: no limit.", unit="words", at_least=1
-    )
-    max_ratio: float | None = setting(
-        None,
-        "Largest ratio of the two sides' lengths in characters, if the longer side has 21 or more; "
-        "a Chinese character counts as 3, a Japanese or Korean one as 2. null: no limit.",
-        at_least=1,
-    )
-    duplicates: str = setting(
-        Duplicates.KEEP,
-        "Which repeated pairs are left out: none (keep), identical pairs (exact), or pairs that "
-        "are equal apart from case, punctuation and spaces (normalized). The first pair is kept.",
-        choices=Duplicates,
-    )
-    copies: bool = setting(False, "Whether pairs with identical sides are left out.")
-    scripts: bool = setting(
-        False,
-        "Whether pairs are left out if a side is mostly in a script of another language.",
-    )
-    language: float | None = setting(
-        None,
-        "Pairs are left out if a side is in another language with at least this probability; null: "
-        'no pair is left out. This needs pip install "nmt[language]".',
-        above=0,
-        below=1,
-    )
-    numbers: bool = setting(
-        False,
-        "Whether pairs are left out if one side is only a number or a date, and the other has "
-        "words without that number.",
-        neutral=False,
-    )
-    test_overlap: bool = setting(
-        False,
-        "Whether a pair is left out if one of its sides has 4 words or more and is also in the "
-        "validation or test text.",
-    )
 
 
 @dataclass(kw_only=True)

@@ -6,7 +6,7 @@ import typing
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from nmt.config.setting import declared
+from nmt.config.setting import declared, without_none
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +38,7 @@ def describe(cls: Any, prefix: str, values: Mapping[str, Any]) -> Iterator[Descr
     """
     hints = typing.get_type_hints(cls)
     for field in dataclasses.fields(cls):
-        known, hint = declared(field), _without_none(hints[field.name])
+        known, hint = declared(field), without_none(hints[field.name])
         if known is None:  # the name of a choice
             continue
         key, value = f"{prefix}{field.name}", values.get(field.name, _default(field))
@@ -68,15 +68,9 @@ def _default(field: "dataclasses.Field[Any]") -> Any:
     return "???" if field.default is dataclasses.MISSING else field.default
 
 
-def _without_none(hint: Any) -> Any:
-    if isinstance(hint, types.UnionType):
-        return next(member for member in hint.__args__ if member is not type(None))
-    return hint
-
-
 def _name(hint: Any) -> str:
     if isinstance(hint, types.UnionType):
-        return f"{_name(_without_none(hint))} or null"
+        return f"{_name(without_none(hint))} or null"
     if typing.get_origin(hint) is not None:
         return {list: "list", dict: "mapping"}[typing.get_origin(hint)]
     return {"str": "text", "int": "integer", "float": "number", "bool": "true | false"}[

@@ -7,11 +7,12 @@ import typing
 from collections.abc import Iterator, Mapping, Set
 from typing import Any, TypeVar
 
-from nmt.config.check_ranges import shown
+from nmt.config.checks.check_ranges import shown
 from nmt.config.choices import CHOICES
-from nmt.config.data import DataConfig, SourceConfig
+from nmt.config.data import DataConfig
 from nmt.config.numbering import counted_from_1, index_of
 from nmt.config.setting import declared, values_before
+from nmt.config.source_settings import SourceConfig
 from nmt.errors import UserError
 
 T = TypeVar("T")

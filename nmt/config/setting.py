@@ -6,14 +6,15 @@ A field of a settings dataclass is declared as::
         None, "Validations without an improvement after which the run stops.", at_least=1
     )
 
-Hydra reads its type and default. The range check (`nmt.config.check_ranges`), `nmt train --help`,
-``docs/settings.md`` and the reader of old files (`nmt.config.plain`) read the rest from its
-metadata. A new setting therefore touches its field and the code that uses it.
+Hydra reads its type and default. The range check (`nmt.config.checks.check_ranges`),
+`nmt train --help`, ``docs/settings.md`` and the reader of old files (`nmt.config.plain`) read the
+rest from its metadata. A new setting therefore touches its field and the code that uses it.
 """
 
 import copy
 import dataclasses
 import math
+import types
 from collections.abc import Callable
 from enum import Enum, StrEnum
 from typing import Any
@@ -232,3 +233,10 @@ def _number(value: float) -> str:
     if value >= 2**32 and value == 2 ** (int(value).bit_length() - 1):
         return f"2^{int(value).bit_length() - 1}"
     return f"{value:,}" if isinstance(value, int) else f"{value:g}"
+
+
+def without_none(hint: Any) -> Any:
+    """Return the type of a setting without ``None``, e.g. int for ``int | None``."""
+    if isinstance(hint, types.UnionType):
+        return next(member for member in hint.__args__ if member is not type(None))
+    return hint

@@ -7,7 +7,7 @@ from hydra.core.config_store import ConfigNode, ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
 from nmt.config.choices import CHOICES, GROUPS
-from nmt.config.data import FiltersConfig
+from nmt.config.filter_settings import FiltersConfig
 from nmt.config.folders import config_directory, corpora_directory
 from nmt.config.model import ModelConfig
 from nmt.config.schema import Config, DecodingConfig, LoggingConfig

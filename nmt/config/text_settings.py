@@ -2,15 +2,15 @@
 
 import dataclasses
 import re
-import types
 import typing
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
 from nmt.config.choices import CHOICES
-from nmt.config.data import SourceConfig
 from nmt.config.schema import Config
+from nmt.config.setting import without_none
+from nmt.config.source_settings import SourceConfig
 
 _OF_HYDRA = (
     *("hydra.job.name", "hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir"),
@@ -66,7 +66,7 @@ def _settings(cls: Any, prefix: str) -> Iterator[tuple[str, Any]]:
     """Yield full keys and types of the settings of a dataclass and of the sections below it."""
     hints = typing.get_type_hints(cls)
     for field in dataclasses.fields(cls):
-        key, hint = f"{prefix}{field.name}", _without_none(hints[field.name])
+        key, hint = f"{prefix}{field.name}", without_none(hints[field.name])
         if hint in CHOICES:
             for choice in CHOICES[hint].values():
                 yield from _settings(choice, f"{key}.")
@@ -74,12 +74,6 @@ def _settings(cls: Any, prefix: str) -> Iterator[tuple[str, Any]]:
             yield from _settings(hint, f"{key}.")
         else:
             yield key, hint
-
-
-def _without_none(hint: Any) -> Any:
-    if isinstance(hint, types.UnionType):
-        return next(member for member in hint.__args__ if member is not type(None))
-    return hint
 
 
 def _is_text(hint: Any) -> bool:

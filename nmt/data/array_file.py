@@ -103,3 +103,8 @@ def open_array(path: Path) -> npt.NDArray[Any]:
         if array.size:
             raise
         return array
+
+
+def file_of(stem: Path, kind: str) -> Path:
+    """Return the file of one array of prepared data, e.g. ``<stem>.offsets.npy``."""
+    return stem.with_name(f"{stem.name}.{kind}.npy")

@@ -12,10 +12,10 @@ from nmt.config.data import (
     HuggingFaceDataConfig,
     PhrasebookDataConfig,
     PhrasebookDocumentsDataConfig,
-    SourceConfig,
 )
 from nmt.config.folders import corpora_directory
 from nmt.config.plain import extra_sources
+from nmt.config.source_settings import SourceConfig
 from nmt.config.word_link_settings import GoldAlignments
 from nmt.data.features import Features
 from nmt.data.held_out import with_parts

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from nmt.data.array_file import RaggedWriter, open_array
+from nmt.data.array_file import RaggedWriter, file_of, open_array
 from nmt.data.features import Features
 from nmt.data.piece_links import PieceLinks
 from nmt.text.tokenizer import Tokenizer, TokenizerPair
@@ -77,7 +77,7 @@ class PieceSequences:
             OSError: The files cannot be read.
             ValueError: They are damaged.
         """
-        ids, offsets = (open_array(_file(stem, kind)) for kind in ("ids", "offsets"))
+        ids, offsets = (open_array(file_of(stem, kind)) for kind in ("ids", "offsets"))
         if not len(offsets) or offsets[-1] != len(ids):
             raise ValueError(f"{stem.name} has {len(ids):,} ids, but its offsets end elsewhere")
         return cls(ids, offsets, stem)
@@ -98,7 +98,7 @@ class SequenceWriter(RaggedWriter):
 
     def __init__(self, stem: Path, vocabulary: int) -> None:
         """Create the files for ids below ``vocabulary``."""
-        super().__init__(_file(stem, "ids"), _file(stem, "offsets"), piece_type(vocabulary))
+        super().__init__(file_of(stem, "ids"), file_of(stem, "offsets"), piece_type(vocabulary))
 
     def append(self, part: PieceSequences) -> None:
         """Append sequences."""
@@ -148,7 +148,3 @@ def _offsets(lengths: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
     np.cumsum(lengths, out=offsets[1:])
     return offsets
-
-
-def _file(stem: Path, kind: str) -> Path:
-    return stem.with_name(f"{stem.name}.{kind}.npy")

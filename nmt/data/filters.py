@@ -6,7 +6,7 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
-from nmt.config.data import Duplicates, FiltersConfig
+from nmt.config.filter_settings import Duplicates, FiltersConfig
 from nmt.data.language_identification import surely_other
 from nmt.data.number_sides import is_number_with_words
 from nmt.data.text_hash import hash_normalized, hash_pairs

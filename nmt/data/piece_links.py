@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from nmt.data.array_file import RaggedWriter, open_array
+from nmt.data.array_file import RaggedWriter, file_of, open_array
 from nmt.data.word_links import Links
 from nmt.text.tokenizer import TokenizerPair
 
@@ -67,7 +67,9 @@ class PieceLinks:
             OSError: The files cannot be read.
             ValueError: They are damaged.
         """
-        return cls(open_array(_file(stem, "links")), open_array(_file(stem, "link_offsets")), stem)
+        return cls(
+            open_array(file_of(stem, "links")), open_array(file_of(stem, "link_offsets")), stem
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self.stem is not None:
@@ -87,7 +89,7 @@ class LinkWriter(RaggedWriter):
 
     def __init__(self, stem: Path) -> None:
         """Create the files."""
-        super().__init__(_file(stem, "links"), _file(stem, "link_offsets"), np.int32, (2,))
+        super().__init__(file_of(stem, "links"), file_of(stem, "link_offsets"), np.int32, (2,))
 
     def append(self, part: PieceLinks) -> None:
         """Append the links of more pairs."""
@@ -130,7 +132,3 @@ def dense_links(
     dense[rows, joined[:, 1], joined[:, 0]] = 1.0
     dense /= np.maximum(dense.sum(axis=2, keepdims=True), 1.0)
     return dense
-
-
-def _file(stem: Path, kind: str) -> Path:
-    return stem.with_name(f"{stem.name}.{kind}.npy")

@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from nmt.config.data import Format
+from nmt.config.source_settings import Format
 from nmt.data.locations import Location
 from nmt.data.sources.file_patterns import format_suffix
 from nmt.data.sources.open_source import SUFFIXES

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from nmt.config.data import FiltersConfig
+from nmt.config.filter_settings import FiltersConfig
 from nmt.config.tokenizer_settings import TokenizerConfig
 
 

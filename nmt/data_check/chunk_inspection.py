@@ -13,7 +13,6 @@ from nmt.data.number_sides import is_number_with_words
 from nmt.data.sources.pair_source import PairChunk
 from nmt.data.text_hash import hash_pairs, hash_texts
 from nmt.data.writing_systems import LEAST_SHARE, expected_script, share_in_script
-from nmt.data_check.character_counts import count_characters
 from nmt.data_check.character_rules import faulty_texts
 from nmt.data_check.histograms import COUNT_EDGES, RATIO_EDGES, counted
 from nmt.data_check.occurrences import Occurrences
@@ -173,6 +172,16 @@ class _ChunkSide:
             counted(self._words, COUNT_EDGES),
             count_characters(self.texts) if self.name == "target" else {},
         )
+
+
+def count_characters(texts: Sequence[str]) -> dict[str, int]:
+    """Return the number of occurrences of each character beyond ASCII."""
+    whole = "".join(texts)
+    if whole.isascii():
+        return {}
+    codes = np.frombuffer(whole.encode("utf-32-le", "surrogatepass"), dtype="<u4")
+    counts = np.bincount(codes[codes > 127])
+    return {chr(code): int(counts[code]) for code in np.flatnonzero(counts).tolist()}
 
 
 def _note(

@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from nmt.config.data import FiltersConfig
-from nmt.data.dropped_pairs import DropTable
+from nmt.config.filter_settings import FiltersConfig
 from nmt.data.filters import (
     KEPT,
     FilterRule,
@@ -15,6 +14,7 @@ from nmt.data.filters import (
     duplicate_keys,
     held_out_hashes,
 )
+from nmt.data.preparation.dropped_pairs import DropTable
 from nmt.data.sources.pair_source import PairChunk, with_tag
 
 _NO_FILTERS = FiltersConfig()

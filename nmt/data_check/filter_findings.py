@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nmt.data.filters import FilterRule
-from nmt.data.split_problems import nothing_left_problem
+from nmt.data.preparation.split_problems import nothing_left_problem
 from nmt.data_check.check_report import Finding, Severity
 from nmt.data_check.findings import problem_finding
 from nmt.data_check.inspection import Inspection

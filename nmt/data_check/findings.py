@@ -5,10 +5,7 @@ from collections.abc import Iterator, Mapping
 from nmt.config.data import SPLITS
 from nmt.data.locations import SHOWN, Location
 from nmt.data.pair_outlines import SIDES
-from nmt.data.shell_commands import has_both_sides, with_show_commands
-from nmt.data.shifted_sides import are_related, first_shift, first_unrelated
-from nmt.data.sources.pair_source import DataFault, FaultKind
-from nmt.data.split_problems import (
+from nmt.data.preparation.split_problems import (
     SplitProblem,
     describe_shift,
     no_pairs_problem,
@@ -16,6 +13,9 @@ from nmt.data.split_problems import (
     shifted_sides_problem,
     swapped_sides_problem,
 )
+from nmt.data.shell_commands import has_both_sides, with_show_commands
+from nmt.data.shifted_sides import are_related, first_shift, first_unrelated
+from nmt.data.sources.pair_source import DataFault, FaultKind
 from nmt.data_check.check_report import Finding, Severity
 from nmt.data_check.collected_faults import CollectedFaults
 from nmt.data_check.duplicates import Repeats, find_overlap

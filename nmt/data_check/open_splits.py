@@ -4,8 +4,9 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from nmt.config.data import DataConfig, SourceConfig
+from nmt.config.data import DataConfig
 from nmt.config.plain import extra_sources
+from nmt.config.source_settings import SourceConfig
 from nmt.data.corpus import split_configs, without_faulty_rows
 from nmt.data.held_out import with_parts
 from nmt.data.sources.documents import Boundaries

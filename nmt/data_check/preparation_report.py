@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from nmt.config.data import DataConfig, OnDoubt
-from nmt.data.corpus_reporter import Inspector, PreparedText
 from nmt.data.encoded import PieceSequences
 from nmt.data.pair_outlines import SIDES
+from nmt.data.preparation.corpus_reporter import Inspector, PreparedText
 from nmt.data.sources.pair_source import DataFault
 from nmt.data_check.build_report import build_report
 from nmt.data_check.changed_characters import changed_character_findings
@@ -25,7 +25,7 @@ _FILE = "report.json"
 
 
 class PreparationReporter:
-    """Makes the report on one corpus; see `nmt.data.corpus_reporter.CorpusReporter`."""
+    """Makes the report on one corpus; see `nmt.data.preparation.corpus_reporter.CorpusReporter`."""
 
     def __init__(self, data: DataConfig) -> None:
         """Report on the corpus with these settings."""

@@ -7,6 +7,7 @@ from typing import Any
 from nmt.data_check.check_report import DataReport, Finding, Severity, Status
 from nmt.data_check.even_sample import MOST_SAMPLED
 from nmt.printable import printable
+from nmt.reporting.text_table import format_bytes
 
 _STATUS = {
     Status.CLEAN: "Clean: no problems found.",
@@ -119,17 +120,9 @@ def _cost(cost: Mapping[str, Any] | None) -> Iterator[str]:
     )
     yield (
         f"Largest batch: {rows:,} sentences of {pieces:,} pieces. "
-        f"On disk: {_bytes(cost['encoded_bytes'])}. "
-        f"Order in memory: {_bytes(cost['order_bytes'])}"
+        f"On disk: {format_bytes(cost['encoded_bytes'])}. "
+        f"Order in memory: {format_bytes(cost['order_bytes'])}"
     )
-
-
-def _bytes(count: float) -> str:
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:,.0f} {unit}" if unit == "B" else f"{count:,.1f} {unit}"
-        count /= 1024
-    return f"{count:,.1f} TiB"
 
 
 def _columns(rows: Sequence[Sequence[str]], left: Sequence[int]) -> Iterator[str]:

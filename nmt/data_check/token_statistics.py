@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nmt.data.batches.length_batches import LengthKeys, batch_shapes
 from nmt.data.encoded import piece_type
-from nmt.data.length_batches import LengthKeys, batch_shapes
 from nmt.data.locations import SHOWN
 from nmt.data_check.histograms import COUNT_EDGES, counted, rows_of_counts
 from nmt.text.special_tokens import UNK

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from nmt.decoding.constraints import Constraints
+from nmt.decoding.constrained.constraints import Constraints
 from nmt.decoding.engine import Engine
 from nmt.decoding.minimum_risk import expected_chrf
 from nmt.decoding.sampling import Sampling
@@ -275,7 +275,7 @@ def part_constraints(
 
 def whole_lines(constraints: Sequence[Constraints] | None) -> set[int]:
     """Return the indices of lines with required phrases, which are not cut into parts."""
-    return {place for place, one in enumerate(constraints or ()) if one.required}
+    return {index for index, one in enumerate(constraints or ()) if one.required}
 
 
 def _different(texts: Sequence[ScoredText]) -> list[ScoredText]:

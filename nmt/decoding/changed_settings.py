@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
-from nmt.config.check_decoding import check_decoding
+from nmt.config.checks.check_decoding import check_decoding
 from nmt.config.schema import DecodingConfig
 from nmt.config.setting import Setting, declared
 from nmt.errors import UserError

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from nmt.decoding.answers import Answer, Answerer
-from nmt.decoding.constraints import Constraints
+from nmt.decoding.constrained.constraints import Constraints
 from nmt.decoding.document_search import ContextLines, own_translation, target_context
 from nmt.errors import UserError
 from nmt.text.sentence_context import ContextSize
@@ -58,22 +58,22 @@ class DocumentAnswerer:
         asked = constraints or [Constraints()] * len(lines)
         found: dict[int, Answer] = {}
         for wave in self._waves(sentences):
-            joined = [[context.joined(sentences[place])] for place, context in wave]
+            joined = [[context.joined(sentences[index])] for index, context in wave]
             before = [list(context.translations) for _, context in wave]
             answers = self._answerer.answer(
                 joined,
-                [numbers[place] for place, _ in wave],
+                [numbers[index] for index, _ in wave],
                 constraints=[
-                    replace(asked[place], context=target_context(texts).context)
-                    for (place, _), texts in zip(wave, before, strict=True)
+                    replace(asked[index], context=target_context(texts).context)
+                    for (index, _), texts in zip(wave, before, strict=True)
                 ],
                 need_weights=need_weights,
             )
-            for (place, context), texts, answer in zip(wave, before, answers, strict=True):
-                found[place] = _own(answer, len(texts))
-                context.add(sentences[place], found[place].texts[0].text)
+            for (index, context), texts, answer in zip(wave, before, answers, strict=True):
+                found[index] = _own(answer, len(texts))
+                context.add(sentences[index], found[index].texts[0].text)
             advance(len(found) / len(lines))
-        return [found[place] for place in range(len(lines))]
+        return [found[index] for index in range(len(lines))]
 
     def _joined(self, parts: Sequence[str]) -> list[str]:
         joined = []
@@ -101,10 +101,10 @@ class DocumentAnswerer:
         """
         waves: list[list[tuple[int, ContextLines]]] = []
         step = 0
-        for place, sentence in enumerate(sentences):
+        for index, sentence in enumerate(sentences):
             if step == len(waves):
                 waves.append([])
-            waves[step].append((place, self._lines))
+            waves[step].append((index, self._lines))
             step += 1
             if not sentence.strip():
                 self._lines = ContextLines(self.translator.tokenizers, self._size)

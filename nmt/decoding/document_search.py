@@ -11,7 +11,7 @@ from dataclasses import replace
 from nmt.config.document_context import DECODER_SETTING, is_hierarchical
 from nmt.config.schema import Config
 from nmt.decoding.batches import Advance
-from nmt.decoding.constraints import Constraints
+from nmt.decoding.constrained.constraints import Constraints
 from nmt.decoding.engine import Engine
 from nmt.decoding.translator import Translation
 from nmt.errors import UserError
@@ -121,8 +121,8 @@ def with_context(
         return list(sentences)
     lines = ContextLines(tokenizers, size, blank_ends=documents is None)
     found = []
-    for place, sentence in enumerate(sentences):
-        if documents is not None and place and documents[place] != documents[place - 1]:
+    for index, sentence in enumerate(sentences):
+        if documents is not None and index and documents[index] != documents[index - 1]:
             lines.begin()
         found.append(lines.joined(sentence))
         lines.add(sentence)
@@ -135,7 +135,6 @@ def translate_documents(
     sentences: Sequence[str],
     documents: Documents = None,
     *,
-    need_weights: bool = False,
     wanted: int | None = None,
     advance: Advance = lambda done, share: None,
 ) -> list[Translation]:
@@ -146,31 +145,30 @@ def translate_documents(
         size: The amount of context that the model reads.
         sentences: In the order of their documents.
         documents: The document of each sentence.
-        need_weights, wanted, advance: See `nmt.decoding.translator.Translator.translate`.
+        wanted, advance: See `nmt.decoding.translator.Translator.translate`.
 
     Returns:
         One translation per sentence, without the context of the target.
     """
     if not size.targets:
         joined = with_context(engine.tokenizers, size, sentences, documents)
-        return engine.translate(joined, need_weights=need_weights, wanted=wanted, advance=advance)
+        return engine.translate(joined, wanted=wanted, advance=advance)
     found: dict[int, Translation] = {}
     waves = _Waves(engine.tokenizers, size, sentences, documents)
-    for places in waves:
-        joined, prefixes = waves.joined(places)
+    for indices in waves:
+        joined, prefixes = waves.joined(indices)
         results = engine.translate(
             joined,
-            need_weights=need_weights,
             wanted=wanted,
             constraints=[target_context(before) for before in prefixes],
             advance=lambda done, share: advance(
                 len(found) + done, (len(found) + done) / len(sentences)
             ),
         )
-        for place, before, result in zip(places, prefixes, results, strict=True):
-            found[place] = without_context(result, len(before))
-            waves.add(place, found[place].text)
-    return [found[place] for place in range(len(sentences))]
+        for index, before, result in zip(indices, prefixes, results, strict=True):
+            found[index] = without_context(result, len(before))
+            waves.add(index, found[index].text)
+    return [found[index] for index in range(len(sentences))]
 
 
 def target_context(previous: Sequence[str]) -> Constraints:
@@ -205,34 +203,34 @@ class _Waves:
         self._waves: list[list[int]] = []
         blank_ends = documents is None
         lines, step = ContextLines(tokenizers, size, blank_ends=blank_ends), 0
-        for place, sentence in enumerate(sentences):
-            if self._begins(place, documents):
+        for index, sentence in enumerate(sentences):
+            if self._begins(index, documents):
                 lines, step = ContextLines(tokenizers, size, blank_ends=blank_ends), 0
-            self._lines[place] = lines
+            self._lines[index] = lines
             if step == len(self._waves):
                 self._waves.append([])
-            self._waves[step].append(place)
+            self._waves[step].append(index)
             step += bool(sentence.strip())
 
     def __iter__(self) -> Iterator[list[int]]:
         return iter(self._waves)
 
-    def _begins(self, place: int, documents: Documents) -> bool:
-        if place == 0:
+    def _begins(self, index: int, documents: Documents) -> bool:
+        if index == 0:
             return True
         if documents is not None:
-            return documents[place] != documents[place - 1]
-        return not self._sentences[place - 1].strip()
+            return documents[index] != documents[index - 1]
+        return not self._sentences[index - 1].strip()
 
-    def joined(self, places: Sequence[int]) -> tuple[list[str], list[list[str]]]:
+    def joined(self, indices: Sequence[int]) -> tuple[list[str], list[list[str]]]:
         """Return the sentences with their contexts, and the previous translations of each."""
         joined, prefixes = [], []
-        for place in places:
-            lines = self._lines[place]
-            joined.append(lines.joined(self._sentences[place]))
+        for index in indices:
+            lines = self._lines[index]
+            joined.append(lines.joined(self._sentences[index]))
             prefixes.append(list(lines.translations))
         return joined, prefixes
 
-    def add(self, place: int, translation: str) -> None:
+    def add(self, index: int, translation: str) -> None:
         """Add the translation of a sentence to its document."""
-        self._lines[place].add(self._sentences[place], translation)
+        self._lines[index].add(self._sentences[index], translation)

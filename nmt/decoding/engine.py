@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from nmt.config.schema import Config, DecodingConfig
 from nmt.decoding.batches import Advance
-from nmt.decoding.constraints import ConstraintEncoder, Constraints
+from nmt.decoding.constrained.constraints import ConstraintEncoder, Constraints
 from nmt.decoding.sampling import Sampling
 from nmt.text.tokenizer import TokenizerPair
 

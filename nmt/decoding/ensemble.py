@@ -4,23 +4,23 @@ Legend: B sentences, A sentences in the search, N beams, T target length, V voca
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor, nn
 
 from nmt.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
-from nmt.config.check_features import feature_size, reading_setting
+from nmt.config.checks.check_features import feature_size, reading_setting
 from nmt.config.ensemble_mean import Mean
 from nmt.config.model import ModelConfig, RegionEncoderConfig
-from nmt.data.packing import Packing
-from nmt.data.regions import Regions
+from nmt.data.batches.packing import Packing
+from nmt.data.batches.regions import Regions
+from nmt.decoding.constrained.shortlist import refuse_copying
 from nmt.decoding.document_search import common_context
-from nmt.decoding.shortlist import refuse_copying
-from nmt.decoding.translator import Translator
+from nmt.decoding.translator import LoadOptions, Translator
 from nmt.errors import UserError
 from nmt.model.interfaces import DecoderOutput, DecoderState, EncoderOutput
 from nmt.model.seq2seq import TranslationModel
@@ -199,21 +199,14 @@ def load_models(
     paths: Sequence[Path],
     *,
     mean: Mean = Mean.LOG_PROBS,
-    device: str = "auto",
-    beam_size: int | None = None,
-    length_penalty: float | None = None,
-    batch_size: int | None = None,
-    precision: str = "float32",
-    changes: Mapping[str, object] | None = None,
-    shortlist: Path | None = None,
+    **options: Unpack[LoadOptions],
 ) -> tuple[list[Checkpoint], Translator]:
     """Load a model, or an ensemble with the tokenizers and the settings of its first model.
 
     Args:
         paths: Run folders or checkpoint files, at least one.
         mean: How to average the distributions.
-        device, beam_size, length_penalty, batch_size, precision, changes, shortlist: See
-            `Translator.from_checkpoint`.
+        options: How to load the models.
 
     Raises:
         UserError: A model does not exist, the vocabularies or the inputs of the models differ, or a
@@ -222,23 +215,14 @@ def load_models(
     checkpoints = [load_checkpoint(find_checkpoint(path), mapped=True) for path in paths]
     for path, checkpoint in zip(paths[1:], checkpoints[1:], strict=True):
         _check_vocabularies(paths[0], checkpoints[0], path, checkpoint)
-        if shortlist is not None:
+        if options.get("shortlist") is not None:
             refuse_copying(checkpoint.config.model)
     common_context(checkpoint.config for checkpoint in checkpoints)
     _check_features([checkpoint.config.model for checkpoint in checkpoints])
-    translator = Translator.from_loaded_checkpoint(
-        checkpoints[0],
-        device=device,
-        beam_size=beam_size,
-        length_penalty=length_penalty,
-        batch_size=batch_size,
-        precision=precision,
-        changes=changes,
-        shortlist=shortlist,
-    )
+    translator = Translator.from_loaded_checkpoint(checkpoints[0], **options)
     if len(checkpoints) > 1:
-        place = translator.model.output.weight.device
-        others = [checkpoint.trained_model().to(place) for checkpoint in checkpoints[1:]]
+        chosen = translator.model.output.weight.device
+        others = [checkpoint.trained_model().to(chosen) for checkpoint in checkpoints[1:]]
         translator.model = Ensemble([translator.model, *others], mean).eval()
         translator.prepare_weights()
     return checkpoints, translator

@@ -93,9 +93,9 @@ class History:
             beams = rows[:, step] = np.where(step < ends, chosen[:, _PARENT], beams)
         paths: list[list[Path]] = [[] for _ in range(ended.shape[1])]
         for index, (sentence, end) in enumerate(zip(sentences, ends, strict=True)):
-            place = end, sentence, ranks[index]
+            at = end, sentence, ranks[index]
             ids, beams_of_path = pieces[index, :end].tolist(), rows[index, : end + 1].tolist()
-            path = Path(ids, float(ended[place]), beams_of_path, float(penalties[place]))
+            path = Path(ids, float(ended[at]), beams_of_path, float(penalties[at]))
             paths[sentence].append(path)
         return paths
 
@@ -144,13 +144,13 @@ class WeightsHistory:
     def add(self, weights: Tensor | None, sentences: Sequence[int]) -> None:
         """Add the weights [A · M, L, H, S] of a step; None: the model has no attention."""
         if weights is not None:
-            places = {sentence: place for place, sentence in enumerate(sentences)}
-            self.steps.append((weights.unflatten(0, (len(places), -1)), places))
+            rows = {sentence: row for row, sentence in enumerate(sentences)}
+            self.steps.append((weights.unflatten(0, (len(rows), -1)), rows))
 
     def of(self, sentence: int, path: Path, columns: slice) -> Tensor | None:
         """Return the weights of a path for these source columns, [L, H, T, columns]."""
         if not self.steps:
             return None
         steps = zip(self.steps, path.beams, strict=False)
-        rows = [weights[places[sentence], beam] for (weights, places), beam in steps]
-        return torch.stack(rows, dim=2)[..., columns]
+        chosen = [weights[rows[sentence], beam] for (weights, rows), beam in steps]
+        return torch.stack(chosen, dim=2)[..., columns]

@@ -64,18 +64,18 @@ class SentenceCutter:
         """
         lengths = source_lengths(self.tokenizer, sentences)
         return [
-            self._parts(place, *one, whole=place in uncut or self.long_lines == LongLines.WHOLE)
-            for place, one in enumerate(zip(sentences, lengths, strict=True))
+            self._parts(index, *one, whole=index in uncut or self.long_lines == LongLines.WHOLE)
+            for index, one in enumerate(zip(sentences, lengths, strict=True))
         ]
 
-    def _parts(self, place: int, sentence: str, length: int, *, whole: bool) -> list[str]:
+    def _parts(self, index: int, sentence: str, length: int, *, whole: bool) -> list[str]:
         limit = MOST_PIECES if whole else self.max_length
         if length <= limit:
             return [sentence]
         if not whole and self.long_lines == LongLines.SPLIT:
             return split_line(self.tokenizer, sentence, limit)
         raise UserError(
-            f"sentence {place + 1:,} has {length:,} pieces, more than "
+            f"sentence {index + 1:,} has {length:,} pieces, more than "
             f"{'' if whole else 'max_length='}{limit:,}: cut it, or set long_lines='split'"
         )
 

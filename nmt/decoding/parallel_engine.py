@@ -15,7 +15,7 @@ from typing import Any
 from nmt.config.schema import Config
 from nmt.decoding.batches import Advance
 from nmt.decoding.changed_settings import changed_settings
-from nmt.decoding.constraints import ConstraintEncoder, Constraints
+from nmt.decoding.constrained.constraints import ConstraintEncoder, Constraints
 from nmt.decoding.engine import Engine, Loaded
 from nmt.decoding.sampling import Sampling
 from nmt.decoding.translator import Translation
@@ -75,21 +75,21 @@ class ParallelEngine:
         work = sum(map(len, sentences)) or 1
         done = 0
 
-        def call(worker: WorkerProcess, places: Sequence[int]) -> Any:
+        def call(worker: WorkerProcess, indices: Sequence[int]) -> Any:
             return worker.call(
                 "translate",
                 self.decoding.beam_size,
-                sentences=[sentences[i] for i in places],
+                sentences=[sentences[i] for i in indices],
                 need_weights=need_weights,
                 sampling=sampling,
-                numbers=[numbers[i] for i in places],
+                numbers=[numbers[i] for i in indices],
                 wanted=wanted,
-                constraints=None if constraints is None else [constraints[i] for i in places],
+                constraints=None if constraints is None else [constraints[i] for i in indices],
             )
 
-        for places, answers in self._shared_out(self._lists(sentences), call):
-            found.update(zip(places, answers, strict=True))
-            done += sum(len(sentences[i]) for i in places)
+        for indices, answers in self._shared_out(self._lists(sentences), call):
+            found.update(zip(indices, answers, strict=True))
+            done += sum(len(sentences[i]) for i in indices)
             advance(len(found), done / work)
         return [found[i] for i in range(len(sentences))]
 
@@ -122,10 +122,10 @@ class ParallelEngine:
             try:
                 while True:
                     try:
-                        places = waiting.popleft()
+                        indices = waiting.popleft()
                     except IndexError:
                         return
-                    results.put((places, call(worker, places)))
+                    results.put((indices, call(worker, indices)))
             except Exception as error:  # any type: the caller must raise it, not wait
                 waiting.clear()
                 results.put(([], error))
@@ -134,10 +134,10 @@ class ParallelEngine:
         for thread in threads[: len(lists)]:
             thread.start()
         for _ in lists:
-            places, result = results.get()
+            indices, result = results.get()
             if isinstance(result, Exception):
                 raise result
-            yield places, result
+            yield indices, result
         for thread in threads[: len(lists)]:
             thread.join()
 

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from nmt.config.schema import DecodingConfig
-from nmt.data.regions import Regions
-from nmt.decoding.allowed_pieces import AllowedPieces
-from nmt.decoding.constraints import BatchConstraints
+from nmt.data.batches.regions import Regions
+from nmt.decoding.constrained.allowed_pieces import AllowedPieces
+from nmt.decoding.constrained.constraints import BatchConstraints
 from nmt.decoding.history import Choices, History, WeightsHistory
 from nmt.decoding.hypothesis import Hypothesis
 from nmt.decoding.repeated_step import Graphs

@@ -16,8 +16,8 @@ from torch.nn import functional
 
 from nmt import runtime
 from nmt.config.schema import LengthNormalization
-from nmt.data.batch import Batch, collate
-from nmt.data.length_batches import batches_by_length
+from nmt.data.batches.batch import Batch, collate
+from nmt.data.batches.length_batches import batches_by_length
 from nmt.decoding.hypothesis import length_divisor
 from nmt.decoding.sentence_features import regions_of
 from nmt.decoding.translator import Translator

@@ -19,15 +19,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from nmt.config.schema import DecodingConfig
-from nmt.data.regions import Regions
-from nmt.decoding.allowed_pieces import AllowedPieces
+from nmt.data.batches.regions import Regions
 from nmt.decoding.beam_candidates import Candidates, joined, split
-from nmt.decoding.constraints import BatchConstraints
+from nmt.decoding.constrained.allowed_pieces import AllowedPieces
+from nmt.decoding.constrained.constraints import BatchConstraints
+from nmt.decoding.constrained.required_phrases import RequiredPhrases
 from nmt.decoding.early_stopping import BestFinished
 from nmt.decoding.history import Choices, History, WeightsHistory
 from nmt.decoding.hypothesis import Hypothesis, length_penalty
 from nmt.decoding.repeated_step import Graphs
-from nmt.decoding.required_phrases import RequiredPhrases
 from nmt.decoding.score_adjusters import NEVER, Adjusters, ScoreAdjuster, adjusted, adjusters_of
 from nmt.decoding.search_loop import Live, Loop, Source
 from nmt.kernels.best_continuations import best_continuations
@@ -379,8 +379,8 @@ class _Beams(Live):
 
     def _separated(self, candidates: Candidates, log_probs: Tensor) -> tuple[Tensor, Tensor]:
         """Return the log-probabilities of candidates [A, C], and scores minus log-probabilities."""
-        places = candidates.beams * log_probs.size(2) + candidates.pieces
-        of_pieces = log_probs.flatten(1).gather(1, places)
+        indices = candidates.beams * log_probs.size(2) + candidates.pieces
+        of_pieces = log_probs.flatten(1).gather(1, indices)
         exists = candidates.scores > NEVER
         total = self.log_probs.gather(1, candidates.beams) + of_pieces
         total = total.masked_fill(~exists, NEVER)

@@ -18,13 +18,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from nmt.config.schema import DecodingConfig
-from nmt.data.regions import Regions
-from nmt.decoding.allowed_pieces import AllowedPieces
+from nmt.data.batches.regions import Regions
+from nmt.decoding.constrained.allowed_pieces import AllowedPieces
 from nmt.decoding.history import History, Path, WeightsHistory
 from nmt.decoding.hypothesis import Hypothesis
 from nmt.decoding.repeated_step import Graphs, RepeatedStep
 from nmt.kernels import dispatch
-from nmt.model.beams import places_that_stay
+from nmt.model.beams import rows_that_stay
 from nmt.model.interfaces import DecoderState, EncoderOutput
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import EOS, PAD
@@ -275,13 +275,13 @@ class Loop:
             if self.weights is not None:
                 self.weights.add(weights, sentences)
             live = replace(live, decoder=decoder).choose(logits)
-            kept = places_that_stay([not is_done for is_done in live.done.tolist()])
+            kept = rows_that_stay([not is_done for is_done in live.done.tolist()])
             if not kept:
                 return number
             if len(kept) < len(sentences):
-                sentences = [sentences[place] for place in kept]
-                places = torch.tensor(kept, device=live.done.device)
-                live = live.select(places, live.decoder.keep(places))
+                sentences = [sentences[index] for index in kept]
+                rows = torch.tensor(kept, device=live.done.device)
+                live = live.select(rows, live.decoder.keep(rows))
         return self.source.steps
 
     def _run_fixed(self, live: Live) -> int:
@@ -308,8 +308,8 @@ class Loop:
                 break
             kept = _kept_in_blocks(done)
             if len(kept) < len(done):
-                places = torch.tensor(kept, device=live.done.device)
-                live, repeated = live.select(places, live.decoder.select(places)), None
+                rows = torch.tensor(kept, device=live.done.device)
+                live, repeated = live.select(rows, live.decoder.select(rows)), None
         return number
 
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import torch
 
+from nmt.data.batches.regions import Regions
 from nmt.data.features import Features
-from nmt.data.regions import Regions
 from nmt.errors import UserError
 from nmt.model.seq2seq import TranslationModel
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import torch
 
@@ -14,19 +15,19 @@ from nmt import runtime
 from nmt.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from nmt.config.numbering import attention_layers, drawn_layer_head
 from nmt.config.schema import DecodingConfig
-from nmt.data.batch import source_batch
+from nmt.data.batches.batch import source_batch
 from nmt.data.features import Features
 from nmt.decoding.batches import Advance, WorkDone, batch_tokens, search_batches
 from nmt.decoding.changed_settings import changed_settings
-from nmt.decoding.constraints import ConstraintEncoder, Constraints, PieceConstraints
+from nmt.decoding.constrained.constraints import ConstraintEncoder, Constraints, PieceConstraints
+from nmt.decoding.constrained.shortlist import Shortlist, refuse_copying
+from nmt.decoding.constrained.shortlist_file import load_shortlist
 from nmt.decoding.hypothesis import Hypothesis
 from nmt.decoding.prepared_weights import prepare_weights
 from nmt.decoding.repeated_step import CudaGraphs
 from nmt.decoding.sampling import Sampling, sample
 from nmt.decoding.search import beam_search
 from nmt.decoding.sentence_features import check_feature_size, regions_of
-from nmt.decoding.shortlist import Shortlist, refuse_copying
-from nmt.decoding.shortlist_file import load_shortlist
 from nmt.errors import UserError
 from nmt.kernels import dispatch
 from nmt.model.hierarchical_decoder import HierarchicalDecoder
@@ -55,6 +56,30 @@ class Translation:
     def text(self) -> str:
         """The text of the first hypothesis; empty for a blank sentence."""
         return self.texts[0] if self.texts else ""
+
+
+class LoadOptions(TypedDict, total=False):
+    """How a model is loaded for search.
+
+    Attributes:
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        beam_size: Hypotheses per sentence. For this and the next two, None keeps the setting of the
+            run.
+        length_penalty: Alpha of `nmt.decoding.search.length_penalty`, from 0 to 10.
+        batch_size: Sentences per batch.
+        precision: ``float32``, ``bfloat16``, ``float16``, ``int8`` on a CPU, or ``auto``: bfloat16
+            on a GPU that computes in it, else float32.
+        changes: Further settings of ``decoding`` by their names.
+        shortlist: A file of `nmt shortlist`, or a run folder that has one; None: no shortlist.
+    """
+
+    device: str
+    beam_size: int | None
+    length_penalty: float | None
+    batch_size: int | None
+    precision: str
+    changes: Mapping[str, object] | None
+    shortlist: Path | None
 
 
 class Translator:
@@ -100,48 +125,17 @@ class Translator:
         self._graphs = CudaGraphs(device) if device.type == "cuda" else None
 
     @classmethod
-    def from_checkpoint(
-        cls,
-        path: Path,
-        *,
-        device: str = "auto",
-        beam_size: int | None = None,
-        length_penalty: float | None = None,
-        batch_size: int | None = None,
-        precision: str = "float32",
-        changes: Mapping[str, object] | None = None,
-        shortlist: Path | None = None,
-    ) -> "Translator":
+    def from_checkpoint(cls, path: Path, **options: Unpack[LoadOptions]) -> "Translator":
         """Load the best model of a run folder, or a checkpoint file.
 
-        In float32, a translation does not depend on its batch.
-
-        Args:
-            path: A run folder or a checkpoint file.
-            device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-            beam_size: Hypotheses per sentence. For this and the next two, None keeps the setting of
-                the run.
-            length_penalty: Alpha of `nmt.decoding.search.length_penalty`, from 0 to 10.
-            batch_size: Sentences per batch.
-            precision: ``float32``, ``bfloat16``, ``float16``, ``int8`` on a CPU, or ``auto``:
-                bfloat16 on a GPU that computes in it, else float32.
-            changes: Further settings of ``decoding`` by their names.
-            shortlist: A file of `nmt shortlist`, or a run folder that has one; None: no shortlist.
+        In float32, which is the default, a translation does not depend on its batch.
 
         Raises:
             UserError: The model does not exist, a setting is out of range, or the shortlist is
                 damaged or was made for another vocabulary.
         """
-        return cls.from_loaded_checkpoint(
-            load_checkpoint(find_checkpoint(path), mapped=True),
-            device=device,
-            beam_size=beam_size,
-            length_penalty=length_penalty,
-            batch_size=batch_size,
-            precision=precision,
-            changes=changes,
-            shortlist=shortlist,
-        )
+        checkpoint = load_checkpoint(find_checkpoint(path), mapped=True)
+        return cls.from_loaded_checkpoint(checkpoint, **options)
 
     @classmethod
     def from_loaded_checkpoint(
@@ -156,7 +150,7 @@ class Translator:
         changes: Mapping[str, object] | None = None,
         shortlist: Path | None = None,
     ) -> "Translator":
-        """Create a translator from a checkpoint in memory; see `from_checkpoint`."""
+        """Create a translator from a checkpoint in memory; for the options see `LoadOptions`."""
         given = {
             "beam_size": beam_size,
             "length_penalty": length_penalty,
@@ -170,10 +164,10 @@ class Translator:
         if shortlist is not None:
             refuse_copying(checkpoint.config.model)
             found = load_shortlist(shortlist, checkpoint.tokenizers)
-        place = runtime.pick_device(device)
+        chosen = runtime.pick_device(device)
         runtime.set_exact_recurrence()
-        dtype = runtime.pick_search_precision(precision, place)
-        model = checkpoint.trained_model().to(place)
+        dtype = runtime.pick_search_precision(precision, chosen)
+        model = checkpoint.trained_model().to(chosen)
         drawn = drawn_layer_head(checkpoint.config)
         translator = cls(model, checkpoint.tokenizers, decoding, dtype, drawn)
         translator.by_sentences, translator.shortlist = batch_size is not None, found

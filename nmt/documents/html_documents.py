@@ -27,7 +27,6 @@ KEPT = frozenset(_KEPT_NAMES.split())
 
 _ATTRIBUTES = ("alt", "title", "placeholder", "aria-label", "aria-description")
 _META = ("description", "og:title", "og:description", "twitter:title", "twitter:description")
-_NAMED = {"\u00a0": "&nbsp;", "\u00ad": "&shy;", "\u200b": "&#8203;"}
 _REFERENCE = re.compile(r"&(?:#\d+|#[xX][0-9A-Fa-f]+|\w+);")
 
 

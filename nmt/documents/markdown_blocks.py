@@ -12,8 +12,8 @@ from itertools import pairwise
 from nmt.documents.document_options import DocumentOptions
 from nmt.documents.html_documents import read_html
 from nmt.documents.markdown_form import SPECIALS, BlockForm, MarkdownForm
-from nmt.documents.markdown_inline import InlineReader, normal_label
-from nmt.documents.segments import Item, Segment, Tag, TagKind, Text, spelled
+from nmt.documents.markdown_inline import InlineReader, normal_label, raw_text
+from nmt.documents.segments import Item, Segment, Tag, TagKind, Text
 
 _FRONT = re.compile(r"(---|\+\+\+)[ \t]*\r?\n(?:.*\n)*?(?:\1|\.\.\.)[ \t]*(?:\r?\n|\Z)")
 _LABEL = re.compile(r"^[ >]*\[(?!\^)((?:[^\[\]\\]|\\.)+)\]:", re.MULTILINE)
@@ -305,7 +305,7 @@ def _segments(
     found: list[Text | Tag] = []
     depth = lines = 0
     for token in tokens:
-        lines += _raw(token).count("\n")
+        lines += raw_text(token).count("\n")
         if isinstance(token, Text):
             text = re.sub(r"[ \t]*\r?\n[ \t]*", " ", token.text)
             found.append(Text(joined(token.raw), text))
@@ -321,7 +321,3 @@ def _segments(
             found.append(replace(token, parts=parts))
     if found:
         yield Segment(line, tuple(found), form)
-
-
-def _raw(token: Text | Tag) -> str:
-    return token.raw if isinstance(token, Text) else spelled(token.parts)

@@ -12,7 +12,7 @@ SPECIALS = "\\`*_[]<"
 
 _NARROW = 40  # if all lines are shorter, their length is not the width of the paragraph
 _USUAL_WIDTH = 72
-_REFERENCE = re.compile(r"&(?:#\d{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z]\w*);")
+REFERENCE = re.compile(r"&(?:#\d{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z]\w*);")  # of a character
 _ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
 _EMPHASIS = re.compile(r"[*_~]+")
 _BLOCK = re.compile(
@@ -35,11 +35,11 @@ def _separated(tokens: Sequence[str | Tag | Text]) -> list[str | Tag | Text]:
         emphasis = isinstance(token, Tag) and _EMPHASIS.fullmatch(spelling)
         opens = emphasis and isinstance(token, Tag) and token.kind == TagKind.OPEN
         ticks = isinstance(token, Tag) and spelling.startswith("`") and before == "`"
-        if ticks or (opens and before.isalnum() and (_is_punctuation(after) or spelling[0] == "_")):
+        if ticks or (opens and before.isalnum() and (is_punctuation(after) or spelling[0] == "_")):
             found.append(" ")
         found.append(token)
         closes = emphasis and not opens
-        if closes and after.isalnum() and (_is_punctuation(before) or spelling[0] == "_"):
+        if closes and after.isalnum() and (is_punctuation(before) or spelling[0] == "_"):
             found.append(" ")
         before = " " if found[-1] == " " else spelling[-1:] or before
     return found
@@ -51,7 +51,8 @@ def _spelling(token: str | Tag | Text) -> str:
     return token if isinstance(token, str) else token.raw
 
 
-def _is_punctuation(character: str) -> bool:
+def is_punctuation(character: str) -> bool:
+    """Return whether Markdown treats a character as punctuation."""
     return not (character.isalnum() or character.isspace())
 
 
@@ -74,11 +75,11 @@ class MarkdownForm(Form):
                 is wrapped.
             joint: The separator of two lines: a line end, and e.g. ``> ``.
         """
-        plain = _REFERENCE.sub("", _ESCAPED.sub("", raw))
+        plain = REFERENCE.sub("", _ESCAPED.sub("", raw))
         self._spellings = {c: f"\\{c}" for c in specials if c not in plain or c == "|"}
         for escaped in _ESCAPED.findall(raw):
             self._spellings.setdefault(escaped, f"\\{escaped}")
-        for reference in _REFERENCE.findall(raw):
+        for reference in REFERENCE.findall(raw):
             character = html_text(reference)
             if len(character) == 1 and character not in plain:
                 self._spellings[character] = reference

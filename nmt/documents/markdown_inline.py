@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from nmt.documents.html_documents import INLINE, KEPT, tag_items
 from nmt.documents.html_tokens import VOID, HtmlToken, html_text, html_tokens
-from nmt.documents.markdown_form import MarkdownForm
+from nmt.documents.markdown_form import REFERENCE, MarkdownForm, is_punctuation
 from nmt.documents.segments import IN_ORDER, Segment, Tag, TagKind, Text, spelled, tag
 
 _PUNCTUATION = "!-/:-@\\[-`{-~"
@@ -34,7 +34,6 @@ _DESTINATION = re.compile(
 )
 _LABEL = re.compile(r"\]\[(?P<label>(?:[^\[\]\\]|\\.)*)\]")
 _PLAIN = re.compile(r"[^\\`<>$\[\]!*_~:hw\n&]+")
-_REFERENCE = re.compile(r"&(?:#\d{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z]\w*);")
 _ESCAPE = re.compile(rf"\\[{_PUNCTUATION}]")
 _RUN = re.compile(r"\*+|_+|~~")
 
@@ -101,7 +100,7 @@ class InlineReader:
             return self._code(raw, at, found[0])
         elif found := _HTML.match(raw, at):
             return self._html(raw, at, found[0])
-        elif found := _REFERENCE.match(raw, at):
+        elif found := REFERENCE.match(raw, at):
             self._nodes.append(Text(found[0], html_text(found[0])))
         elif found := _OPENING.match(raw, at):
             self._brackets.append(len(self._nodes))
@@ -139,7 +138,7 @@ class InlineReader:
         before = raw[run.start() - 1 : run.start()] or " "
         after = raw[run.end() : run.end() + 1] or " "
         spaces = before.isspace(), after.isspace()
-        punctuation = _is_punctuation(before), _is_punctuation(after)
+        punctuation = is_punctuation(before), is_punctuation(after)
         left = not spaces[1] and (not punctuation[1] or spaces[0] or punctuation[0])
         right = not spaces[0] and (not punctuation[0] or spaces[1] or punctuation[1])
         opens, closes = left, right
@@ -156,7 +155,8 @@ class InlineReader:
         opening = self._nodes[start]
         assert isinstance(opening, Text)
         text = "".join(
-            node.text if isinstance(node, _Run) else _raw(node) for node in self._nodes[start + 1 :]
+            node.text if isinstance(node, _Run) else raw_text(node)
+            for node in self._nodes[start + 1 :]
         )
         changed = None
         found = _DESTINATION.match(raw, at) or _LABEL.match(raw, at)
@@ -238,11 +238,8 @@ def _html_tag(token: HtmlToken) -> Tag:
     return Tag(TagKind.CLOSE if token.is_end else TagKind.OPEN, parts, f"<{token.name}>")
 
 
-def _is_punctuation(character: str) -> bool:
-    return not (character.isalnum() or character.isspace())
-
-
-def _raw(token: Text | Tag) -> str:
+def raw_text(token: Text | Tag) -> str:
+    """Return a token as the document spells it."""
     return token.raw if isinstance(token, Text) else spelled(token.parts)
 
 

@@ -13,8 +13,8 @@ from nmt.documents.protection import Span, placeholder_symbols
 from nmt.documents.source_tag import sentence_tag
 from nmt.documents.tag_placement import AlignedText, Link
 from nmt.errors import UserError
-from nmt.evaluation.alignment_extractor import AlignmentExtractor, default_extractor
-from nmt.evaluation.attention_map import Weights
+from nmt.evaluation.attention.alignment_extractor import AlignmentExtractor, default_extractor
+from nmt.evaluation.attention.attention_map import Weights
 from nmt.text.special_tokens import WORD_START
 
 _TOGETHER = 16  # batches translated together, so that a batch has texts of similar length

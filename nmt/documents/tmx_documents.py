@@ -9,7 +9,7 @@ from nmt.data.sources.language_tags import best_match
 from nmt.documents.document_options import DocumentOptions
 from nmt.documents.segments import Item
 from nmt.documents.xml_inline import content_items
-from nmt.documents.xml_tokens import XmlKind, XmlToken, xml_tokens
+from nmt.documents.xml_tokens import XmlKind, XmlToken, raw_xml, xml_tokens
 
 
 @dataclass
@@ -91,32 +91,32 @@ def _items(unit: _Unit, options: DocumentOptions) -> Iterator[Item]:
     others = [tag for tag in unit.variants if tag != source_tag]
     source = None if source_tag is None else unit.variants[source_tag]
     if source is None or source.seg is None or source.seg[0] == source.seg[1]:
-        yield _raw(tokens)
+        yield raw_xml(tokens)
         return
     content = tokens[source.seg[0] + 1 : source.seg[1]]
     segment = content_items(content, tokens[source.seg[0]].line)
     target_tag = best_match(options.languages[1], others)
     target = None if target_tag is None else unit.variants[target_tag]
     if target is None:
-        yield _raw(tokens[: source.end])
+        yield raw_xml(tokens[: source.end])
         yield from _new_variant(tokens, source, segment, options.languages[1])
-        yield _raw(tokens[source.end :])
+        yield raw_xml(tokens[source.end :])
         return
     if target.seg is None:
-        yield _raw(tokens)
+        yield raw_xml(tokens)
         return
     first, last = target.seg
     has_text = any(t.kind == XmlKind.TEXT and t.text.strip() for t in tokens[first : last + 1])
     if has_text and not options.retranslate:
-        yield _raw(tokens)
+        yield raw_xml(tokens)
         return
     opening = tokens[first].raw
     closing = tokens[last].raw
     if first == last:
         opening, closing = re.sub(r"\s*/>$", ">", opening), "</seg>"
-    yield _raw(tokens[:first]) + opening
+    yield raw_xml(tokens[:first]) + opening
     yield from segment
-    yield closing + _raw(tokens[last + 1 :])
+    yield closing + raw_xml(tokens[last + 1 :])
 
 
 def _new_variant(
@@ -134,7 +134,3 @@ def _new_variant(
     yield f'{indent}<tuv {name}="{escape(language)}">{lead_raw}{tokens[first].raw}'
     yield from segment
     yield f"{tokens[last].raw}{trail_raw}</tuv>"
-
-
-def _raw(tokens: Sequence[XmlToken]) -> str:
-    return "".join(token.raw for token in tokens)

@@ -9,7 +9,7 @@ from nmt.data.sources.translation_memories import UNTRANSLATED
 from nmt.documents.document_options import DocumentOptions
 from nmt.documents.segments import Item
 from nmt.documents.xml_inline import content_items
-from nmt.documents.xml_tokens import XmlKind, XmlToken, xml_tokens
+from nmt.documents.xml_tokens import XmlKind, XmlToken, raw_xml, xml_tokens
 
 _UNITS = ("trans-unit", "segment")
 _SCOPES = ("file", "group", "unit", "trans-unit")  # elements that may have translate="no"
@@ -38,7 +38,7 @@ def read_xliff_document(text: str, options: DocumentOptions) -> Iterator[Item]:
         else:
             unit.append(token)
             if token.kind == XmlKind.END and token.name in _UNITS:
-                yield from _items(unit, options) if not (kept and kept[-1]) else [_raw(unit)]
+                yield from _items(unit, options) if not (kept and kept[-1]) else [raw_xml(unit)]
                 unit = None
         if token.name in _SCOPES and token.kind == XmlKind.END and kept:
             kept.pop()
@@ -72,7 +72,7 @@ def _items(unit: Sequence[XmlToken], options: DocumentOptions) -> Iterator[Item]
     source = _child(unit, "seg-source") or _child(unit, "source")
     target = _child(unit, "target")
     if source is None or source[0] == source[1]:
-        yield _raw(unit)
+        yield raw_xml(unit)
         return
     items = content_items(unit[source[0] + 1 : source[1]], unit[source[0]].line)
     if target is None:
@@ -81,24 +81,24 @@ def _items(unit: Sequence[XmlToken], options: DocumentOptions) -> Iterator[Item]
         indent = before.raw if before.kind == XmlKind.TEXT and not before.text.strip() else ""
         prefix = re.match(r"<([^\s/>]*:)?", unit[source[0]].raw)
         name = f"{(prefix[1] if prefix else '') or ''}target"
-        yield f"{_raw(unit[:after])}{indent}<{name}>"
+        yield f"{raw_xml(unit[:after])}{indent}<{name}>"
         yield from items
-        yield f"</{name}>{_raw(unit[after:])}"
+        yield f"</{name}>{raw_xml(unit[after:])}"
         return
     first, last = target
     state = unit[first].get("state") or unit[0].get("state")
     has_text = any(t.kind == XmlKind.TEXT and t.text.strip() for t in unit[first : last + 1])
     if has_text and state not in UNTRANSLATED and not options.retranslate:
-        yield _raw(unit)
+        yield raw_xml(unit)
         return
     opening, closing = unit[first].raw, unit[last].raw
     if first == last:
         found = re.match(r"<([^\s/>]+)", opening)
         opening = re.sub(r"\s*/>$", ">", opening)
         closing = f"</{found[1] if found else 'target'}>"
-    yield _raw(unit[:first]) + opening
+    yield raw_xml(unit[:first]) + opening
     yield from items
-    yield closing + _raw(unit[last + 1 :])
+    yield closing + raw_xml(unit[last + 1 :])
 
 
 def _child(unit: Sequence[XmlToken], name: str) -> tuple[int, int] | None:
@@ -116,7 +116,3 @@ def _child(unit: Sequence[XmlToken], name: str) -> tuple[int, int] | None:
             if depth == 1 and token.name == name:
                 return start, index
     return None
-
-
-def _raw(tokens: Sequence[XmlToken]) -> str:
-    return "".join(token.raw for token in tokens)

@@ -5,7 +5,7 @@ Documents that declare entities, are not well-formed or exceed the limits of
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from html import unescape
@@ -100,6 +100,11 @@ def _token(found: re.Match[str], line: int) -> XmlToken:
             name = found["start"].rpartition(":")[2]
             return XmlToken(kind, raw, line, name, found["attributes"])
     return XmlToken(XmlKind.OTHER, raw, line)
+
+
+def raw_xml(tokens: Sequence[XmlToken]) -> str:
+    """Return tokens as the document spells them."""
+    return "".join(token.raw for token in tokens)
 
 
 def decoded(raw: str) -> str:

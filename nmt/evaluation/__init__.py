@@ -1,1 +1,1 @@
-"""Metrics of translations, of word alignments and of attention; validation of models."""
+"""Metrics of translations, their significance, and validation; attention has its own folder."""

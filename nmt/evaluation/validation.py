@@ -10,19 +10,19 @@ import torch
 
 from nmt import processes, runtime
 from nmt.config.schema import LoggingConfig
-from nmt.data.batch import collate_pairs
+from nmt.data.batches.batch import collate_pairs
+from nmt.data.batches.length_batches import batches_by_length
 from nmt.data.corpus import ParallelText
 from nmt.data.encoded import EncodedCorpus
-from nmt.data.length_batches import batches_by_length
 from nmt.decoding.batches import Advance
 from nmt.decoding.document_search import translate_documents, with_context
 from nmt.decoding.translator import Translation, Translator
 from nmt.evaluation import metrics
-from nmt.evaluation.attention_heatmap import translation_heatmap
-from nmt.evaluation.attention_statistics import AttentionStatistics
-from nmt.evaluation.layer_errors import LayerErrors, joined_scores
-from nmt.evaluation.learned_depths import LearnedDepths
-from nmt.evaluation.learned_spans import learned_spans
+from nmt.evaluation.attention.attention_heatmap import translation_heatmap
+from nmt.evaluation.attention.attention_statistics import AttentionStatistics
+from nmt.evaluation.attention.layer_errors import LayerErrors, joined_scores
+from nmt.evaluation.attention.learned_depths import LearnedDepths
+from nmt.evaluation.attention.learned_spans import learned_spans
 from nmt.evaluation.metrics import Score
 from nmt.model.loss import target_loss
 from nmt.reporting.heatmaps.heatmap import Heatmap
@@ -200,14 +200,14 @@ def _translations(
     starts = [i for i, n in enumerate(numbers) if i == 0 or n != numbers[i - 1]]
 
     def translated(documents: Sequence[range]) -> list[list[str]]:
-        places = [place for one in documents for place in one]
+        indices = [index for one in documents for index in one]
         found = translate_documents(
             translator,
             context,
-            [text.source[place] for place in places],
-            [numbers[place] for place in places],
+            [text.source[index] for index in indices],
+            [numbers[index] for index in indices],
             wanted=1,
-            advance=stage("validating", len(places)),
+            advance=stage("validating", len(indices)),
         )
         texts = iter([one.text for one in found])
         return [[next(texts) for _ in one] for one in documents]

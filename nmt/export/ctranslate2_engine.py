@@ -20,7 +20,7 @@ from nmt.checkpoint_content import checked_config
 from nmt.config.schema import Config, DecodingConfig
 from nmt.decoding.batches import Advance, WorkDone, search_batches
 from nmt.decoding.changed_settings import changed_settings
-from nmt.decoding.constraints import ConstraintEncoder, Constraints
+from nmt.decoding.constrained.constraints import ConstraintEncoder, Constraints
 from nmt.decoding.hypothesis import Hypothesis, ranking_score
 from nmt.decoding.sampling import Sampling
 from nmt.decoding.translator import Translation

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from nmt.decoding.shortlist import Shortlist
+from nmt.decoding.constrained.shortlist import Shortlist
 from nmt.text.tokenizer import TokenizerPair
 
 FILE = "vmap.txt"

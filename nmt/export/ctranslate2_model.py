@@ -37,12 +37,8 @@ from nmt.model.attention.t5_bias import T5_DISTANCE, T5Bias
 from nmt.model.position_wise import FeedForward, SwiGlu
 from nmt.model.positions import PositionedEmbedding, sinusoidal_positions
 from nmt.model.residual import Residual
-from nmt.model.transformer import (
-    TransformerDecoder,
-    TransformerDecoderLayer,
-    TransformerEncoder,
-    TransformerEncoderLayer,
-)
+from nmt.model.transformer import TransformerDecoder, TransformerEncoder
+from nmt.model.transformer_layers import TransformerDecoderLayer, TransformerEncoderLayer
 from nmt.text.tokenizer import Tokenizer, TokenizerPair
 
 EXTRA = "ctranslate2"

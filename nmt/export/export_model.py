@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from nmt.checkpoint import Checkpoint
-from nmt.decoding.shortlist import Shortlist
+from nmt.decoding.constrained.shortlist import Shortlist
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.export import (

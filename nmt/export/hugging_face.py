@@ -25,6 +25,7 @@ from nmt.config.model import (
     Positions,
     TransformerDecoderConfig,
     TransformerEncoderConfig,
+    TransformerStackConfig,
     Tying,
 )
 from nmt.config.schema import Config
@@ -149,9 +150,7 @@ def _model(library: Any, checkpoint: Checkpoint) -> Any:
     return model.eval()
 
 
-def _stack(
-    side: str, stack: TransformerEncoderConfig | TransformerDecoderConfig
-) -> Mapping[str, Any]:
+def _stack(side: str, stack: TransformerStackConfig) -> Mapping[str, Any]:
     return {
         f"{side}_layers": stack.num_layers,
         f"{side}_attention_heads": stack.num_heads,

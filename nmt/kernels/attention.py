@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from nmt.kernels import dispatch
+from nmt.kernels import dispatch, private_torch
 from nmt.kernels.attention_mask import AttentionMask, allowed
 from nmt.kernels.dispatch import KernelPath
 from nmt.kernels.dropout import DiscreteRate, discrete_rate, dropout
@@ -242,8 +242,8 @@ class _CpuAttention(torch.autograd.Function):
         grad_weights = torch.bmm(grad_heads, v.transpose(1, 2)).mul_(ctx.dropout_scale)
         if kept is not None:
             grad_weights.mul_(kept)
-        assert dispatch.softmax_backward is not None
-        grad_scores = dispatch.softmax_backward(grad_weights, weights, -1, weights.dtype)
+        assert private_torch.softmax_backward is not None
+        grad_scores = private_torch.softmax_backward(grad_weights, weights, -1, weights.dtype)
         grad_scores = grad_scores.mul_(ctx.score_scale)
         grad_query = grad_context.new_empty(batch, length, width)
         _write(grad_query, [torch.bmm(grad_scores, k)], ctx.num_heads)

@@ -1,9 +1,9 @@
 """Decides which formulation of a computation runs, and with which sizes.
 
 A computation has a plain PyTorch formulation and one or more fast ones. The functions below choose
-by device, dtype and shape, and by whether autograd records gradients or torch.compile traces. Only
-this file uses private names of torch. Each name is looked up once. If a version of torch lacks a
-name, the plain path runs.
+by device, dtype and shape, and by whether autograd records gradients or torch.compile traces. Fast
+paths need private names of torch (`nmt.kernels.private_torch`). If a version of torch lacks a name,
+the plain path runs.
 
 ``NMT_KERNELS=plain`` in the environment, or `set_kernels`, turns off all fast paths, e.g. to find
 out whether one of them causes a problem.
@@ -13,14 +13,14 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
-from functools import cache, reduce
+from functools import cache
 from pathlib import Path
-from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from nmt.errors import UserError
+from nmt.kernels import private_torch
 
 ENVIRONMENT_VARIABLE = "NMT_KERNELS"
 """Overrides the setting ``training.kernels``."""
@@ -160,7 +160,8 @@ def quantized_path(rows: Tensor) -> KernelPath:
 
 def feed_forward_path(states: Tensor) -> KernelPath:
     """Return the path of a ReLU feed-forward block, `nmt.kernels.feed_forward`."""
-    return linear_path(states) if threshold_backward_ is not None else KernelPath.PLAIN
+    has_backward = private_torch.threshold_backward_ is not None
+    return linear_path(states) if has_backward else KernelPath.PLAIN
 
 
 def dropout_path(inputs: Tensor) -> KernelPath:
@@ -201,7 +202,8 @@ def attention_path(query: Tensor, keys: Tensor, values: Tensor, bias: Tensor | N
         return KernelPath.TORCH
     heads = query, keys, values
     as_projected = query.dtype in _DTYPES and all(_are_side_by_side(part) for part in heads)
-    possible = bias is None and query.size(1) == keys.size(1) and softmax_backward is not None
+    has_backward = private_torch.softmax_backward is not None
+    possible = bias is None and query.size(1) == keys.size(1) and has_backward
     return KernelPath.FUSED if possible and as_projected else KernelPath.PLAIN
 
 
@@ -219,15 +221,17 @@ def repeats_shapes(inputs: Tensor) -> bool:
 
 def recurrent_path(kind: str) -> KernelPath:
     """Return the path of a recurrent layer over a whole sequence, `nmt.kernels.recurrent`."""
-    has_backward = sigmoid_backward is not None and tanh_backward is not None
-    known = kind in ("gru", "lstm") and has_backward
+    known = kind in ("gru", "lstm") and _gates_have_backward()
     return KernelPath.FUSED if known and _may_fuse() else KernelPath.PLAIN
 
 
 def recurrent_step_path(gates: Tensor) -> KernelPath:
     """Return the path of one step of a GRU, `nmt.kernels.recurrent_step`."""
-    has_backward = sigmoid_backward is not None and tanh_backward is not None
-    return linear_path(gates) if has_backward else KernelPath.PLAIN
+    return linear_path(gates) if _gates_have_backward() else KernelPath.PLAIN
+
+
+def _gates_have_backward() -> bool:
+    return None not in (private_torch.sigmoid_backward, private_torch.tanh_backward)
 
 
 def recurrent_layer_path(states: Tensor) -> KernelPath:
@@ -293,70 +297,13 @@ def row_multiple(rows: Tensor, dtype: torch.dtype) -> int:
     many, few = ROW_MULTIPLES
     if not on_cpu(rows) or not _onednn_is_enabled():
         return 1
-    if dtype != torch.bfloat16 and (_onednn_linear is None or not _onednn_is_faster(dtype)):
+    by_onednn = private_torch.onednn_product is not None and _onednn_is_faster(dtype)
+    if dtype != torch.bfloat16 and not by_onednn:
         return 1
     return many if len(rows) > many else few
 
 
-# ------------------------------------------------------------------ private names of torch
-
-
-def _find(name: str) -> Callable[..., Any] | None:
-    """Return the object with this name in torch; None: this version of torch lacks it."""
-    try:
-        found: Any = reduce(getattr, name.split("."), torch)
-    except (AttributeError, RuntimeError):
-        return None
-    return cast("Callable[..., Any]", found)
-
-
-sigmoid_backward = _find("ops.aten.sigmoid_backward")
-"""(g, y) -> g · y · (1 - y)."""
-
-tanh_backward = _find("ops.aten.tanh_backward")
-"""(g, y) -> g · (1 - y²)."""
-
-threshold_backward_ = _find("ops.aten.threshold_backward.grad_input")
-"""(g, x, 0, grad_input=out) writes g where x > 0, else 0, to out."""
-
-softmax_backward = _find("_softmax_backward_data")
-"""(g, y, dim, dtype) -> the gradient of the argument of y = softmax(argument)."""
-
-flash_by_offsets = _find("ops.aten._flash_attention_forward.default")
-"""(q, k, v, q offsets, k offsets, longest q, longest k, dropout, causal, False) -> (result, ...);
-rows [N, H, K] and [S, G, K] of 16-bit floats; it has a gradient (torchgen's derivatives.yaml)."""
-
-efficient_by_offsets = _find("ops.aten._efficient_attention_forward.default")
-"""(q, k, v, None, q offsets, k offsets, longest q, longest k, dropout, mask type, True) ->
-(result, ...); rows [1, N, H, K] and [1, S, H, K]; it has a gradient."""
-
-_onednn_linear = _find("ops.mkldnn._linear_pointwise")
-
-pack_quantized_weight = _find("ops.onednn.qlinear_prepack")
-quantized_product = _find("ops.onednn.qlinear_pointwise")
-"""(weight [O, I], None) -> packed weight; (x, its scale and zero, packed weight, its scales [O] and
-zeros, bias, 1.0, 0, dtype, "none", [], "") -> x W^T of integers in this dtype."""
-
-foreach_multiply_ = _find("_foreach_mul_")
-foreach_lerp_ = _find("_foreach_lerp_")
-foreach_copy_ = _find("_foreach_copy_")
-foreach_sub = _find("_foreach_sub")
-foreach_add_ = _find("_foreach_add_")
-foreach_zero_ = _find("_foreach_zero_")
-
-end_allocation = _find("_C._cuda_endAllocateToPool")
-release_pool = _find("_C._cuda_releasePool")
-"""(device number, pool) -> None: ends allocation from the pool; removes one use of the pool."""
-
-PRIVATE_NAMES = (
-    *("sigmoid_backward", "tanh_backward", "threshold_backward_", "softmax_backward"),
-    *("flash_by_offsets", "efficient_by_offsets", "_onednn_linear"),
-    *("pack_quantized_weight", "quantized_product"),
-    *("foreach_multiply_", "foreach_lerp_", "foreach_copy_"),
-    *("foreach_sub", "foreach_add_", "foreach_zero_"),
-    *("end_allocation", "release_pool"),
-)
-"""Variables of this module that are None if torch lacks the name; for tests."""
+# ------------------------------------------------------------------------------ oneDNN
 
 
 def onednn_linear(rows: Tensor) -> Callable[..., Tensor] | None:
@@ -365,9 +312,9 @@ def onednn_linear(rows: Tensor) -> Callable[..., Tensor] | None:
     oneDNN adds the bias while the product is still in the cache. In float32, on processors that are
     not from Intel, it uses wider vectors than torch's default library.
     """
-    if _onednn_linear is None or not _onednn_is_faster(rows.dtype) or not rows.numel():
+    if not _onednn_is_faster(rows.dtype) or not rows.numel() or not _onednn_is_enabled():
         return None
-    return _onednn_linear if _onednn_is_enabled() else None
+    return private_torch.onednn_product
 
 
 def _onednn_is_enabled() -> bool:
@@ -388,12 +335,3 @@ def _is_intel() -> bool:
         return "GenuineIntel" in Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
         return True
-
-
-def optimizer_reads_found_inf(optimizer: torch.optim.Optimizer) -> bool:
-    """Return whether an optimizer reads ``found_inf`` on the device, as fused optimizers do.
-
-    torch marks these optimizers with a private attribute. Without it, the host decides whether to
-    skip a step: an optimizer that ignores the flag would apply a gradient of NaN.
-    """
-    return bool(getattr(optimizer, "_step_supports_amp_scaling", False))

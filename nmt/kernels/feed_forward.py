@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from nmt.kernels import dispatch
+from nmt.kernels import dispatch, private_torch
 from nmt.kernels.dispatch import KernelPath
 from nmt.kernels.dropout import DiscreteRate, discrete_rate, dropout
 from nmt.kernels.linear import linear, padded_rows, product, weight_gradient
@@ -61,8 +61,8 @@ class _FeedForward(torch.autograd.Function):
         grad_rows = padded_rows(grad_output.reshape(-1, len(second)), grad_output.dtype)
         grad_weight_2 = weight_gradient(grad_rows, hidden, dtype).mul_(ctx.scale)
         grad_hidden = product(grad_rows, second.t())
-        assert dispatch.threshold_backward_ is not None
-        dispatch.threshold_backward_(grad_hidden, hidden, 0, grad_input=grad_hidden)
+        assert private_torch.threshold_backward_ is not None
+        private_torch.threshold_backward_(grad_hidden, hidden, 0, grad_input=grad_hidden)
         grad_states = product(grad_hidden, first.t())[: grad_output.shape[:-1].numel()]
         grad_weight_1 = weight_gradient(grad_hidden, rows, dtype)
         grad_bias_1, grad_bias_2 = grad_hidden.sum(dim=0).to(dtype), grad_rows.sum(dim=0).to(dtype)

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from nmt.kernels import dispatch
+from nmt.kernels import private_torch
 
 
 @contextmanager
@@ -41,7 +41,7 @@ def undisturbed_capture(device: torch.device, pool: Any) -> Iterator[None]:
 
 
 def _end_allocation(index: int, pool: Any) -> None:
-    end, release = dispatch.end_allocation, dispatch.release_pool
+    end, release = private_torch.end_allocation, private_torch.release_pool
     if end is None or release is None:
         return
     with suppress(RuntimeError):  # the capture never began, or torch has ended it correctly

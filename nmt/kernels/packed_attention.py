@@ -15,7 +15,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from nmt.kernels import dispatch
+from nmt.kernels import dispatch, private_torch
 from nmt.kernels.attention import attention
 from nmt.kernels.packed_path import PackedPath, packed_attention_path
 
@@ -87,8 +87,8 @@ def flash_attention(
     query: Tensor, keys: Tensor, values: Tensor, mask: SentenceMask, dropout_p: float
 ) -> Tensor:
     """Attend from queries [N, H, K] to keys and values [S, G, K] with flash attention."""
-    assert dispatch.flash_by_offsets is not None
-    context: Tensor = dispatch.flash_by_offsets(
+    assert private_torch.flash_by_offsets is not None
+    context: Tensor = private_torch.flash_by_offsets(
         query,
         keys,
         values,
@@ -108,12 +108,12 @@ def efficient_attention(
     query: Tensor, keys: Tensor, values: Tensor, mask: SentenceMask, dropout_p: float
 ) -> Tensor:
     """Compute `flash_attention` with the memory-efficient kernel, for which G must be H."""
-    assert dispatch.efficient_by_offsets is not None
+    assert private_torch.efficient_by_offsets is not None
     assert not dropout_p
     groups = query.size(1) // keys.size(1)
     if groups > 1:
         keys, values = (part.repeat_interleave(groups, dim=1) for part in (keys, values))
-    context: Tensor = dispatch.efficient_by_offsets(
+    context: Tensor = private_torch.efficient_by_offsets(
         query[None],
         keys[None],
         values[None],

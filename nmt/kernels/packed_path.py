@@ -6,7 +6,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from nmt.kernels import dispatch
+from nmt.kernels import dispatch, private_torch
 from nmt.kernels.dispatch import Kernels
 
 
@@ -34,10 +34,10 @@ def packed_attention_path(query: Tensor, dtype: torch.dtype, dropout_p: float) -
     if query.device.type not in ("cuda", "meta") or dispatch.kernels_in_force() is Kernels.PLAIN:
         return PackedPath.EXPLICIT
     half, size = dtype in (torch.bfloat16, torch.float16), query.size(-1)
-    fits = half and size % 8 == 0 and size <= 256 and dispatch.flash_by_offsets is not None
+    fits = half and size % 8 == 0 and size <= 256 and private_torch.flash_by_offsets is not None
     if fits and (query.device.type == "meta" or _has_flash(query.device)):
         return PackedPath.FLASH
-    if dtype == torch.float64 or dropout_p or dispatch.efficient_by_offsets is None:
+    if dtype == torch.float64 or dropout_p or private_torch.efficient_by_offsets is None:
         return PackedPath.EXPLICIT
     return PackedPath.EFFICIENT
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from nmt.errors import UserError
-from nmt.kernels import dispatch
+from nmt.kernels import dispatch, private_torch
 from nmt.kernels.dispatch import KernelPath
 
 FEWEST_WEIGHTS = 1 << 17
@@ -140,8 +140,8 @@ class _Product:
     """A weight in the layout of oneDNN."""
 
     def __init__(self, weight: QuantizedWeight, bits: int) -> None:
-        assert dispatch.pack_quantized_weight is not None
-        self._packed = dispatch.pack_quantized_weight(weight.values, None)
+        assert private_torch.pack_quantized_weight is not None
+        self._packed = private_torch.pack_quantized_weight(weight.values, None)
         self._zero = 1 << (bits - 1)
         self._bits, self._bias = bits, weight.bias
         self._scales = weight.scales / (self._zero - 1)
@@ -159,9 +159,9 @@ class _Product:
 
     def product(self, codes: Tensor) -> Tensor:
         """Return the products [N, O] of codes [N, I] and the weight, times the weight's scales."""
-        assert dispatch.quantized_product is not None
+        assert private_torch.quantized_product is not None
         weight = self._packed, self._scales, self._no_zeros
-        result: Tensor = dispatch.quantized_product(
+        result: Tensor = private_torch.quantized_product(
             codes, 1.0, self._zero, *weight, None, 1.0, 0, torch.float32, "none", [], ""
         )
         return result
@@ -187,7 +187,7 @@ def product_bits() -> int:
 
 def _is_exact(bits: int) -> bool:
     """Return whether the product of the greatest codes is exact on this processor."""
-    if dispatch.pack_quantized_weight is None or dispatch.quantized_product is None:
+    if private_torch.pack_quantized_weight is None or private_torch.quantized_product is None:
         return False
     zero = 1 << (bits - 1)
     values = torch.full((64, 256), _LARGEST_WEIGHT, dtype=torch.int8)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from nmt.kernels import dispatch
+from nmt.kernels import dispatch, private_torch
 from nmt.kernels.dispatch import KernelPath
 from nmt.kernels.linear import weight_gradient
 from nmt.kernels.torch_recurrent import TORCH_GATES, torch_sequence
@@ -171,15 +171,15 @@ class _GruSequence(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
         state, weight, padded, states, candidates, sigmoids, recurrent = ctx.saved_tensors
-        assert dispatch.tanh_backward is not None
-        assert dispatch.sigmoid_backward is not None
+        assert private_torch.tanh_backward is not None
+        assert private_torch.sigmoid_backward is not None
         units, weight_rows = state.size(1), weight.to(grad_output.dtype)
         previous = _previous(states, state, ctx.reverse)
         reset, update = sigmoids.chunk(2, dim=2)
         # Derivatives by the arguments of the nonlinearities, for all steps at once.
-        by_candidate = dispatch.tanh_backward(1 - update, candidates)
-        by_update = dispatch.sigmoid_backward(previous - candidates, update)
-        by_reset = dispatch.sigmoid_backward(recurrent, reset)
+        by_candidate = private_torch.tanh_backward(1 - update, candidates)
+        by_update = private_torch.sigmoid_backward(previous - candidates, update)
+        by_reset = private_torch.sigmoid_backward(recurrent, reset)
         grad_candidate = torch.empty_like(states)
         grad_product = grad_output.new_empty(*states.shape[:2], 3 * units)
         grad_state = torch.zeros_like(state)
@@ -236,22 +236,22 @@ class _LstmSequence(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
         state, weight, padded, states, cells, cell_tanhs, activated = ctx.saved_tensors
-        assert dispatch.tanh_backward is not None
-        assert dispatch.sigmoid_backward is not None
+        assert private_torch.tanh_backward is not None
+        assert private_torch.sigmoid_backward is not None
         first_hidden, first_cell = state.chunk(2, dim=1)
         previous_cells = _previous(cells, first_cell, ctx.reverse)
         input_gate, forget_gate, output_gate, candidate = activated.chunk(4, dim=2)
         # Derivatives by the arguments of the nonlinearities, for all steps at once.
-        hidden_by_cell = dispatch.tanh_backward(output_gate, cell_tanhs)
+        hidden_by_cell = private_torch.tanh_backward(output_gate, cell_tanhs)
         cell_by_gates = torch.stack(  # input gate, forget gate, candidate
             [
-                dispatch.sigmoid_backward(candidate, input_gate),
-                dispatch.sigmoid_backward(previous_cells, forget_gate),
-                dispatch.tanh_backward(input_gate, candidate),
+                private_torch.sigmoid_backward(candidate, input_gate),
+                private_torch.sigmoid_backward(previous_cells, forget_gate),
+                private_torch.tanh_backward(input_gate, candidate),
             ],
             dim=2,
         )
-        hidden_by_output = dispatch.sigmoid_backward(cell_tanhs, output_gate)
+        hidden_by_output = private_torch.sigmoid_backward(cell_tanhs, output_gate)
         grad_gates = grad_output.new_empty(*states.shape[:2], 4, first_cell.size(1))
         grad_state, grad_cell = torch.zeros_like(first_hidden), torch.zeros_like(first_cell)
         weight_rows = weight.to(grad_output.dtype)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from nmt.kernels import dispatch
+from nmt.kernels import dispatch, private_torch
 from nmt.kernels.dispatch import KernelPath
 
 
@@ -57,17 +57,17 @@ class _GruStep(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         sigmoids, recurrent, candidate, state = ctx.saved_tensors
-        assert dispatch.tanh_backward is not None
-        assert dispatch.sigmoid_backward is not None
+        assert private_torch.tanh_backward is not None
+        assert private_torch.sigmoid_backward is not None
         reset, update = sigmoids.chunk(2, dim=1)
         rows, size = state.shape
         grad_state = grad_output * update
-        by_candidate = dispatch.tanh_backward(grad_output - grad_state, candidate)
+        by_candidate = private_torch.tanh_backward(grad_output - grad_state, candidate)
         grad_sigmoids = torch.empty_like(sigmoids)
         torch.mul(by_candidate, recurrent, out=grad_sigmoids[:, :size])
         torch.mul(grad_output, state - candidate, out=grad_sigmoids[:, size:])
         grad_gates, grad_state_gates = (sigmoids.new_empty(rows, 3 * size) for _ in range(2))
-        grad_sums = dispatch.sigmoid_backward(grad_sigmoids, sigmoids)
+        grad_sums = private_torch.sigmoid_backward(grad_sigmoids, sigmoids)
         grad_gates[:, : 2 * size] = grad_sums
         grad_gates[:, 2 * size :] = by_candidate
         grad_state_gates[:, : 2 * size] = grad_sums

@@ -4,14 +4,14 @@ from collections.abc import Iterable, Sequence
 
 from torch import Tensor
 
-from nmt.kernels import dispatch
+from nmt.kernels import dispatch, private_torch
 
 
 def multiply_all_(tensors: Iterable[Tensor], factor: float | Tensor) -> None:
     """Multiply each tensor by a factor in place."""
     tensors = list(tensors)
-    if dispatch.foreach_multiply_ is not None and tensors:
-        dispatch.foreach_multiply_(tensors, factor)
+    if private_torch.foreach_multiply_ is not None and tensors:
+        private_torch.foreach_multiply_(tensors, factor)
         return
     for tensor in tensors:
         tensor.mul_(factor)
@@ -23,9 +23,9 @@ def lerp_all_(tensors: Iterable[Tensor], ends: Iterable[Tensor], weight: float |
     if isinstance(weight, Tensor) and not all(map(dispatch.on_cpu, tensors)):
         _lerp_by_steps_(tensors, ends, weight)
         return
-    if dispatch.foreach_lerp_ is not None:
+    if private_torch.foreach_lerp_ is not None:
         weights = [weight] * len(tensors) if isinstance(weight, Tensor) else weight
-        dispatch.foreach_lerp_(tensors, ends, weights)
+        private_torch.foreach_lerp_(tensors, ends, weights)
         return
     for tensor, end in zip(tensors, ends, strict=True):
         tensor.lerp_(end, weight)
@@ -33,7 +33,7 @@ def lerp_all_(tensors: Iterable[Tensor], ends: Iterable[Tensor], weight: float |
 
 def _lerp_by_steps_(tensors: list[Tensor], ends: list[Tensor], weight: Tensor) -> None:
     """Do what `lerp_all_` does in three operations, instead of one launch per tensor."""
-    subtract, add_ = dispatch.foreach_sub, dispatch.foreach_add_
+    subtract, add_ = private_torch.foreach_sub, private_torch.foreach_add_
     if subtract is None or add_ is None:
         for tensor, end in zip(tensors, ends, strict=True):
             tensor.lerp_(end, weight)
@@ -45,8 +45,8 @@ def _lerp_by_steps_(tensors: list[Tensor], ends: list[Tensor], weight: Tensor) -
 
 def copy_all_(tensors: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
     """Copy each source to the tensor with the same index; shapes are equal, dtypes may differ."""
-    if dispatch.foreach_copy_ is not None and len(tensors):
-        dispatch.foreach_copy_(list(tensors), list(sources))
+    if private_torch.foreach_copy_ is not None and len(tensors):
+        private_torch.foreach_copy_(list(tensors), list(sources))
         return
     for tensor, source in zip(tensors, sources, strict=True):
         tensor.copy_(source)
@@ -54,8 +54,8 @@ def copy_all_(tensors: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
 
 def zero_all_(tensors: Sequence[Tensor]) -> None:
     """Set tensors to zero in place."""
-    if dispatch.foreach_zero_ is not None and len(tensors):
-        dispatch.foreach_zero_(list(tensors))
+    if private_torch.foreach_zero_ is not None and len(tensors):
+        private_torch.foreach_zero_(list(tensors))
         return
     for tensor in tensors:
         tensor.zero_()
@@ -63,8 +63,8 @@ def zero_all_(tensors: Sequence[Tensor]) -> None:
 
 def add_all_(tensors: Sequence[Tensor], others: Sequence[Tensor]) -> None:
     """Add, in place, each of ``others`` to the tensor with the same index."""
-    if dispatch.foreach_add_ is not None and len(tensors):
-        dispatch.foreach_add_(list(tensors), list(others))
+    if private_torch.foreach_add_ is not None and len(tensors):
+        private_torch.foreach_add_(list(tensors), list(others))
         return
     for tensor, other in zip(tensors, others, strict=True):
         tensor.add_(other)

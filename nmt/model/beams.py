@@ -22,28 +22,28 @@ def sentence_rows(sentences: Tensor, beams: int) -> Tensor:
     return (sentences[:, None] * beams + torch.arange(beams, device=sentences.device)).flatten()
 
 
-def places_that_stay(stays: Sequence[bool]) -> list[int]:
+def rows_that_stay(stays: Sequence[bool]) -> list[int]:
     """Return the row [R] that moves to each of the first R rows, so that few sentences move.
 
     R is the number of sentences that stay. A sentence in the first R rows keeps its row. The others
     fill the gaps; see `moved_into_gaps`.
     """
     count = sum(stays)
-    last = iter([place for place in range(count, len(stays)) if stays[place]])
-    return [place if stays[place] else next(last) for place in range(count)]
+    last = iter([row for row in range(count, len(stays)) if stays[row]])
+    return [row if stays[row] else next(last) for row in range(count)]
 
 
-def moved_into_gaps(tensors: Sequence[Tensor], places: Tensor) -> tuple[Tensor, ...]:
-    """Copy the rows ``places`` [R] of each tensor into its first R rows, and return these rows.
+def moved_into_gaps(tensors: Sequence[Tensor], rows: Tensor) -> tuple[Tensor, ...]:
+    """Copy the given rows [R] of each tensor into its first R rows, and return these rows.
 
     Args:
         tensors: [A, ...]. The same storage may occur several times.
-        places: The result of `places_that_stay`: ``places[i]`` is i, or at least R.
+        rows: The result of `rows_that_stay`: ``rows[i]`` is i, or at least R.
     """
-    count = len(places)
-    gaps = (places >= count).nonzero().squeeze(1)
+    count = len(rows)
+    gaps = (rows >= count).nonzero().squeeze(1)
     if len(gaps):
-        moved = places[gaps]
+        moved = rows[gaps]
         for tensor in tensors:
             tensor.index_copy_(0, gaps, tensor.index_select(0, moved))
     return tuple(tensor[:count] for tensor in tensors)

@@ -55,8 +55,8 @@ class WindowMemory(TargetMemory):
             like.new_zeros(batch, heads, steps, 1, size) for _ in range(2 * len(source))
         )
         seen = like.new_full((batch, 1, steps, 1), float("-inf"))
-        places = position.new_zeros(steps)
-        return cls(buffers, own_places(like, 1, 1), places, position, seen, limit, 0, False)
+        positions = position.new_zeros(steps)
+        return cls(buffers, own_places(like, 1, 1), positions, position, seen, limit, 0, False)
 
     @property
     def slots(self) -> int:
@@ -64,9 +64,9 @@ class WindowMemory(TargetMemory):
         return self.end
 
     @property
-    def key_places(self) -> Tensor:
+    def key_positions(self) -> Tensor:
         """The positions of all places, [P · W]; undefined for places that are not written."""
-        return self.places
+        return self.positions
 
     def open(self) -> "WindowMemory":
         """Return the memory with a slot for the next piece: a new slot, or the oldest one."""
@@ -76,9 +76,9 @@ class WindowMemory(TargetMemory):
         batch, beams, _, width = self.seen.shape
         slot = self.position % steps
         own = self.own[None, :, None].expand(batch, beams, 1, width)
-        places = self.places.view(steps, width)
-        places = places.index_copy(0, slot, self.position[:, None].expand(1, width)).flatten()
-        opened = replace(self, seen=self.seen.index_copy(2, slot, own), places=places)
+        positions = self.positions.view(steps, width)
+        positions = positions.index_copy(0, slot, self.position[:, None].expand(1, width)).flatten()
+        opened = replace(self, seen=self.seen.index_copy(2, slot, own), positions=positions)
         if self.reserved:
             return opened
         return replace(opened, buffers=tuple(map(torch.clone, self.buffers)), end=self.end + 1)
@@ -118,17 +118,17 @@ class WindowMemory(TargetMemory):
         """Return the memory with P = ``steps``, in new buffers; no slot was reused yet."""
         before, width = self.seen.shape[2:]
         seen = functional.pad(self.seen, (0, 0, 0, steps - before), value=float("-inf"))
-        places = functional.pad(self.places, (0, (steps - before) * width))
+        positions = functional.pad(self.positions, (0, (steps - before) * width))
         return replace(
-            self, buffers=copied(self.buffers, before, steps, width), seen=seen, places=places
+            self, buffers=copied(self.buffers, before, steps, width), seen=seen, positions=positions
         )
 
     def _with_width(self, width: int) -> "WindowMemory":
         steps, before = self.seen.shape[2:]
         seen = functional.pad(self.seen, (0, width - before), value=float("-inf"))
-        places = self.places.view(steps, before)[:, :1].expand(steps, width).flatten()
+        positions = self.positions.view(steps, before)[:, :1].expand(steps, width).flatten()
         buffers: Buffers = copied(self.buffers, steps, steps, width)
-        return replace(self, buffers=buffers, seen=seen, places=places)
+        return replace(self, buffers=buffers, seen=seen, positions=positions)
 
 
 def _wide(new: Tensor, buffer: Tensor) -> Tensor:
@@ -178,7 +178,7 @@ class SumMemory(TargetMemory):
         return self.end
 
     @property
-    def key_places(self) -> Tensor:
+    def key_positions(self) -> Tensor:
         """The position of the new piece, [1]; the memory has no other positions."""
         return self.position
 
@@ -189,7 +189,7 @@ class SumMemory(TargetMemory):
     def close(self) -> "SumMemory":
         """Return the memory with the sums that the layers have written."""
         position = self.position + 1
-        return replace(self, buffers=tuple(self.new), position=position, places=position, new=[])
+        return replace(self, buffers=tuple(self.new), position=position, positions=position, new=[])
 
     def write(self, layer: int, memory: AttentionMemory) -> AttentionMemory:
         """Add features [A, G, N, F] and values [A, G, N, K] of the new pieces to the sums."""

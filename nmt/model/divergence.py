@@ -1,30 +1,11 @@
-"""Divergences of the predictions of two models, computed in chunks of logits.
+"""Divergences of the predictions of two models.
 
 Legend: N target pieces, O size of a model's hidden vectors, V vocabulary.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
-import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
-from nmt.kernels import chunk_sizes
-from nmt.kernels.precision import without_autocast
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """The distributions of a model for N pieces: softmax(hidden @ weight.T).
-
-    Attributes:
-        hidden: [N, O].
-        weight: The weight [V, O] of the output layer. O may differ between two models.
-    """
-
-    hidden: Tensor
-    weight: Tensor
+from nmt.kernels.prediction_pairs import Predictions, summed_by_piece
 
 
 def symmetric_divergence(
@@ -41,7 +22,7 @@ def symmetric_divergence(
     def halves(first: Tensor, second: Tensor) -> Tensor:
         return (first.exp() - second.exp()) * (first - second)
 
-    return _summed(halves, one, other, real) / 2
+    return summed_by_piece(halves, one, other, real) / 2
 
 
 def soft_cross_entropy(
@@ -57,47 +38,4 @@ def soft_cross_entropy(
     def cross_entropy(log_probs: Tensor, teacher_log_probs: Tensor) -> Tensor:
         return -(teacher_log_probs.detach().exp() * log_probs)
 
-    return temperature**2 * _summed(cross_entropy, student, teacher, real, temperature)
-
-
-def _summed(
-    function: Callable[[Tensor, Tensor], Tensor],
-    one: Predictions,
-    other: Predictions,
-    real: Tensor | None,
-    temperature: float = 1.0,
-) -> Tensor:
-    """Sum a function of the log-probabilities of two models, [rows, V] -> [rows, V].
-
-    The backward pass computes each chunk of rows again, so only one chunk is in memory.
-    """
-
-    def chunk(
-        first: Tensor,
-        first_weight: Tensor,
-        second: Tensor,
-        second_weight: Tensor,
-        real: Tensor | None,
-    ) -> Tensor:
-        log_probs = (
-            ((hidden @ weight.type_as(hidden).T).float() / temperature).log_softmax(dim=-1)
-            for hidden, weight in ((first, first_weight), (second, second_weight))
-        )
-        with without_autocast(first):
-            terms = function(*log_probs)
-            return (terms if real is None else terms.masked_fill(~real[:, None], 0.0)).sum()
-
-    # A chunk and its gradient need about ten float32 values per logit.
-    rows = chunk_sizes.logits_rows(len(one.weight), one.hidden, bytes_per_logit=40)
-    total = torch.zeros((), device=one.hidden.device)
-    for start in range(0, len(one.hidden), rows):
-        part = slice(start, start + rows)
-        tensors = one.hidden[part], one.weight, other.hidden[part], other.weight
-        total = total + checkpoint(
-            chunk,
-            *tensors,
-            None if real is None else real[part],
-            use_reentrant=False,
-            preserve_rng_state=False,
-        )
-    return total
+    return temperature**2 * summed_by_piece(cross_entropy, student, teacher, real, temperature)

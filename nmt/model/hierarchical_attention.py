@@ -9,14 +9,13 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from nmt.config.model import TransformerDecoderConfig, TransformerEncoderConfig
+from nmt.config.model import TransformerStackConfig
 from nmt.model.attention.memory import AttentionMemory
 from nmt.model.attention.multi_head import MultiHeadAttention
+from nmt.model.attention.stack_attention import stack_attention
 from nmt.model.layers import Dropout, Linear
 from nmt.model.position_wise import FeedForward
 from nmt.model.sentence_segments import Segments
-
-LayerConfig = TransformerEncoderConfig | TransformerDecoderConfig
 
 
 @dataclass(frozen=True)
@@ -72,15 +71,15 @@ class HierarchicalAttention(nn.Module):
     sentences, h̃_t = h_t.
     """
 
-    def __init__(self, config: LayerConfig, sentences: int) -> None:
+    def __init__(self, config: TransformerStackConfig, sentences: int) -> None:
         """Attend to at most ``sentences`` = k previous sentences."""
         super().__init__()
         self.sentences = sentences
         size = config.hidden_size
         self.word_query = Linear(size, size)
         self.sentence_query = Linear(size, size)
-        self.word_attention = _attention(config)
-        self.sentence_attention = _attention(config)
+        self.word_attention = stack_attention(MultiHeadAttention, config)
+        self.sentence_attention = stack_attention(MultiHeadAttention, config)
         self.feed_forward = FeedForward(config)
         self.dropout = Dropout(config.dropout)
         self.state_gate = Linear(size, size)
@@ -145,15 +144,3 @@ class HierarchicalAttention(nn.Module):
         mask[:, 0] = True  # No softmax is empty. A row without sentences does not use its context.
         mask = mask[:, None, None, None].expand(-1, summaries.size(1), -1, -1, -1)
         return self.sentence_attention.build_memory(summaries.flatten(0, 1), mask.flatten(0, 1))
-
-
-def _attention(config: LayerConfig) -> MultiHeadAttention:
-    size = config.hidden_size
-    return MultiHeadAttention(
-        size,
-        size,
-        config.num_heads,
-        config.attention_dropout,
-        num_kv_heads=config.num_kv_heads,
-        qk_norm=config.qk_norm,
-    )

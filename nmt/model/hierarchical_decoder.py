@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from nmt.config.model import TransformerDecoderConfig
-from nmt.data.packing import Packing
+from nmt.data.batches.packing import Packing
 from nmt.errors import UserError
 from nmt.kernels.attention_mask import AttentionMask
 from nmt.model.hierarchical_attention import ContextMemory, ContextWeights, HierarchicalAttention
@@ -141,7 +141,7 @@ class HierarchicalDecoder(TransformerDecoder):
         return targets.masked_fill(targets == self._separator, EOS)
 
     def read_packed(self, target_input_ids: Tensor, states: Tensor, packing: Packing) -> Tensor:
-        """Refuse packed rows; see `nmt.config.packable`."""
+        """Refuse packed rows; see `nmt.config.checks.packable`."""
         raise ValueError(f"{type(self).__name__} reads no packed rows")
 
     @property

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from nmt.config.model import TransformerEncoderConfig
-from nmt.data.packing import Packing
+from nmt.data.batches.packing import Packing
 from nmt.errors import UserError
 from nmt.kernels.attention_mask import AttentionMask
 from nmt.model.adaptive_depth import DepthUse
@@ -81,7 +81,7 @@ class HierarchicalEncoder(TransformerEncoder):
         return Segments.of(source_ids, source_mask, self._pieces)
 
     def read_packed(self, source_ids: Tensor, packing: Packing) -> Tensor:
-        """Refuse packed rows; see `nmt.config.packable`."""
+        """Refuse packed rows; see `nmt.config.checks.packable`."""
         raise ValueError(f"{type(self).__name__} reads no packed rows")
 
     def _sentences(self, source_ids: Tensor, segments: Segments) -> tuple[Tensor, DepthUse | None]:

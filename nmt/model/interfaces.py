@@ -15,8 +15,8 @@ from typing import Self
 
 from torch import Tensor, nn
 
-from nmt.data.packing import Packing
-from nmt.data.regions import Regions
+from nmt.data.batches.packing import Packing
+from nmt.data.batches.regions import Regions
 from nmt.model.adaptive_depth import DepthUse
 from nmt.model.pointer import Copying
 
@@ -95,7 +95,7 @@ class DecoderState(ABC):
         """Do what `select` does, for R different sentences; this state is then no longer valid.
 
         So rows may move within the tensors of this state. ``sentences[i]`` is i, or at least R: a
-        sentence among the first R rows keeps its row. See `places_that_stay`.
+        sentence among the first R rows keeps its row. See `rows_that_stay`.
         """
         return self.select(sentences)
 

@@ -1,5 +1,8 @@
 """Basic layers of all models. Legend: I input size, O output size."""
 
+from collections.abc import Iterator
+from typing import Any, Generic, TypeVar, cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -7,6 +10,8 @@ from torch.nn import functional
 from nmt.kernels.dropout import dropout
 from nmt.kernels.linear import linear
 from nmt.kernels.quantized_linear import QuantizedLinear
+
+M = TypeVar("M", bound=nn.Module)
 
 
 class Linear(nn.Linear):
@@ -60,3 +65,15 @@ class Dropout(nn.Module):
     def extra_repr(self) -> str:
         """Show the probability."""
         return str(self.probability)
+
+
+class Modules(nn.ModuleList, Generic[M]):
+    """A ``ModuleList`` whose members have one type."""
+
+    def __iter__(self) -> Iterator[M]:
+        """Iterate over the members."""
+        return cast("Iterator[M]", super().__iter__())
+
+    def __getitem__(self, index: Any) -> Any:
+        """Return a member, or the list of members in a slice."""
+        return super().__getitem__(index)

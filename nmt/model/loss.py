@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from torch import Tensor
 
 from nmt.config.numbering import index_of
-from nmt.config.training_settings import GuidedAlignmentConfig
-from nmt.data.batch import Batch
+from nmt.config.recipe_settings import GuidedAlignmentConfig
+from nmt.data.batches.batch import Batch
 from nmt.kernels.cross_entropy import projected_cross_entropy
 from nmt.kernels.mixture_cross_entropy import projected_mixture_cross_entropy
 from nmt.model.attention_loss import coverage_loss, guided_alignment_loss

@@ -6,7 +6,10 @@ Legend: D model size, F feed-forward size.
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nmt.config.model import Activation, TransformerDecoderConfig, TransformerEncoderConfig
+from nmt.config.model import (
+    Activation,
+    TransformerStackConfig,
+)
 from nmt.kernels.feed_forward import feed_forward
 from nmt.model.layers import Dropout, Linear
 
@@ -31,7 +34,7 @@ class FeedForward(nn.Sequential):
     SwiGLU has three matrices. With two thirds of F, it costs as much as ReLU and GELU.
     """
 
-    def __init__(self, config: TransformerEncoderConfig | TransformerDecoderConfig) -> None:
+    def __init__(self, config: TransformerStackConfig) -> None:
         """Build the layers from D to ``feed_forward_size`` = F and back to D."""
         size, width = config.hidden_size, config.feed_forward_size
         if config.activation == Activation.SWIGLU:

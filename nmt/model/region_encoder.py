@@ -6,7 +6,7 @@ Legend: B batch, R regions, F size of a region's vector, D size of a state.
 from torch import Tensor, nn
 
 from nmt.config.model import RegionEncoderConfig
-from nmt.data.regions import Regions
+from nmt.data.batches.regions import Regions
 from nmt.model.interfaces import Encoder, EncoderOutput
 from nmt.model.layers import Dropout, Linear
 

@@ -5,24 +5,21 @@ from torch import Tensor, nn
 from nmt.config.model import (
     NormPlace,
     NormType,
-    TransformerDecoderConfig,
-    TransformerEncoderConfig,
+    TransformerStackConfig,
 )
 from nmt.kernels.dropout import add_dropped
 from nmt.kernels.linear import shared_input
 from nmt.model.layers import Dropout, RmsNorm
 
-LayerConfig = TransformerEncoderConfig | TransformerDecoderConfig
 
-
-def _norm(config: LayerConfig) -> nn.Module:
+def _norm(config: TransformerStackConfig) -> nn.Module:
     """Build layer normalization (Ba et al. 2016) or RMS normalization (Zhang & Sennrich 2019)."""
     if config.norm_type == NormType.RMS:
         return RmsNorm(config.hidden_size)
     return nn.LayerNorm(config.hidden_size)
 
 
-def last_norm(config: LayerConfig) -> nn.Module:
+def last_norm(config: TransformerStackConfig) -> nn.Module:
     """Build the norm after the last layer. With pre-norm, the residual stream needs one."""
     return _norm(config) if config.norm == NormPlace.PRE else nn.Identity()
 
@@ -34,7 +31,7 @@ class Residual(nn.Module):
     Xiong et al. 2020. A layer computes both as ``x = after(x, sublayer(before(x)))``.
     """
 
-    def __init__(self, config: LayerConfig) -> None:
+    def __init__(self, config: TransformerStackConfig) -> None:
         """Build the norm and the dropout of one sublayer."""
         super().__init__()
         self.norm = _norm(config)

@@ -26,8 +26,7 @@ from nmt.model.attention.memory import AttentionMemory, AttentionOutput
 from nmt.model.attention.none import FixedContext
 from nmt.model.beams import parent_rows, sentence_rows
 from nmt.model.interfaces import Decoder, DecoderOutput, DecoderState, EncoderOutput
-from nmt.model.layers import Dropout, Linear
-from nmt.model.modules import Modules
+from nmt.model.layers import Dropout, Linear, Modules
 from nmt.model.pointer import Copying, Pointer
 from nmt.model.recurrent_cells import CELLS, RecurrentCell
 from nmt.model.structured_dropout import WordDropout

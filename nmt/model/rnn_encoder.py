@@ -5,8 +5,7 @@ from torch import Tensor, nn
 from nmt.config.model import Cell, RnnEncoderConfig
 from nmt.kernels.recurrent_layer import recurrent_layer, reversed_sentences
 from nmt.model.interfaces import Encoder, EncoderOutput
-from nmt.model.layers import Dropout
-from nmt.model.modules import Modules
+from nmt.model.layers import Dropout, Modules
 from nmt.model.recurrent_cells import CELLS
 from nmt.model.structured_dropout import WordDropout
 

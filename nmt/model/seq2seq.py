@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nmt.data.packing import Packing
-from nmt.data.regions import Regions
+from nmt.data.batches.packing import Packing
+from nmt.data.batches.regions import Regions
 from nmt.errors import UserError
 from nmt.kernels.linear import linear
 from nmt.kernels.quantized_linear import QuantizedLinear

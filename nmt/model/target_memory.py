@@ -34,13 +34,13 @@ class TargetMemory(ABC):
     Attributes:
         buffers: Keys, then values, of each layer, [A, G, P, W, K]; 0 if not yet written.
         own: [N, W], the mask of a new slot: each hypothesis attends to its own piece.
-        places: [P · W], the target position of each place.
+        positions: [P · W], the target position of each place.
         position: [1], the number of pieces so far, which is the slot of the next one.
     """
 
     buffers: Buffers
     own: Tensor
-    places: Tensor
+    positions: Tensor
     position: Tensor
 
     @property
@@ -50,7 +50,7 @@ class TargetMemory(ABC):
 
     @property
     @abstractmethod
-    def key_places(self) -> Tensor:
+    def key_positions(self) -> Tensor:
         """The target position of each place that a step attends to; valid after `open`."""
 
     @abstractmethod
@@ -111,13 +111,13 @@ class GrowingMemory(TargetMemory):
         buffers = tuple(
             new_zeros(of, shape) for memory in source for of in (memory.keys, memory.values)
         )
-        places = torch.arange(FIRST_SLOTS, device=like.device)
-        return cls(buffers, own_places(like, 1, 1), places, position, 0, None, [0])
+        positions = torch.arange(FIRST_SLOTS, device=like.device)
+        return cls(buffers, own_places(like, 1, 1), positions, position, 0, None, [0])
 
     @property
-    def key_places(self) -> Tensor:
+    def key_positions(self) -> Tensor:
         """The positions of the slots so far, [P' · W]."""
-        return self.places[: self.filled * self.own.size(1)]
+        return self.positions[: self.filled * self.own.size(1)]
 
     def open(self) -> "GrowingMemory":
         """Return the memory with one more slot, in new buffers if the next slot is not free."""
@@ -176,7 +176,7 @@ class GrowingMemory(TargetMemory):
         memory = self._with_shape(steps, self.own.size(1))
         seen = self._seen()
         seen = functional.pad(seen, (0, 0, 0, steps - self.filled), value=float("-inf"))
-        return FixedMemory(memory.buffers, self.own, memory.places, self.position, seen)
+        return FixedMemory(memory.buffers, self.own, memory.positions, self.position, seen)
 
     def _seen(self) -> Tensor:
         """Return the mask, [A, N, P', W]."""
@@ -186,9 +186,9 @@ class GrowingMemory(TargetMemory):
 
     def _with_shape(self, slots: int, width: int) -> "GrowingMemory":
         buffers = copied(self.buffers, self.filled, slots, width)
-        places = torch.arange(slots, device=self.places.device).repeat_interleave(width)
+        positions = torch.arange(slots, device=self.positions.device).repeat_interleave(width)
         own = functional.pad(self.own, (0, width - self.own.size(1)), value=float("-inf"))
-        return replace(self, buffers=buffers, places=places, own=own, written=[self.filled])
+        return replace(self, buffers=buffers, positions=positions, own=own, written=[self.filled])
 
 
 @dataclass(frozen=True)
@@ -204,9 +204,9 @@ class FixedMemory(TargetMemory):
     seen: Tensor
 
     @property
-    def key_places(self) -> Tensor:
+    def key_positions(self) -> Tensor:
         """The positions of all slots, [P · W]."""
-        return self.places
+        return self.positions
 
     def open(self) -> "FixedMemory":
         """Return the memory whose mask includes the next slot."""
@@ -238,11 +238,11 @@ class FixedMemory(TargetMemory):
     def reserve(self, steps: int) -> "FixedMemory":
         """Return a memory with ``steps`` >= P slots."""
         width = self.own.size(1)
-        places = torch.arange(steps, device=self.places.device).repeat_interleave(width)
+        positions = torch.arange(steps, device=self.positions.device).repeat_interleave(width)
         more = (0, 0, 0, steps - self.slots)
         seen = functional.pad(self.seen, more, value=float("-inf"))
         buffers = copied(self.buffers, self.slots, steps, width)
-        return replace(self, buffers=buffers, places=places, seen=seen)
+        return replace(self, buffers=buffers, positions=positions, seen=seen)
 
 
 def own_places(like: Tensor, beams: int, width: int) -> Tensor:

@@ -4,7 +4,7 @@ Legend: B batch, S source length, T target length, D model size, H heads, K head
 search: A sentences, N beams of each.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -16,43 +16,36 @@ from nmt.config.model import (
     Positions,
     TransformerDecoderConfig,
     TransformerEncoderConfig,
+    TransformerStackConfig,
 )
-from nmt.config.self_attention import SelfAttention
-from nmt.data.packing import Packing
+from nmt.data.batches.packing import Packing
 from nmt.kernels.attention_mask import AttentionMask
-from nmt.kernels.chosen_rows import ChosenRows, picked
 from nmt.kernels.packed_attention import SentenceMask
 from nmt.model.adaptive_depth import DepthUse, stack_depth
 from nmt.model.attention.alibi import Alibi
 from nmt.model.attention.gated import GatedCrossAttention
 from nmt.model.attention.memory import AttentionMemory, Mask
-from nmt.model.attention.multi_head import MultiHeadAttention
 from nmt.model.attention.relative import (
-    NO_POSITIONS,
     NoRelativePositions,
     RelativePositions,
     RelativeScheme,
 )
 from nmt.model.attention.rotary import Rotary
-from nmt.model.attention.shaw import ShawAttention, ShawDistances
+from nmt.model.attention.shaw import ShawDistances
 from nmt.model.attention.t5_bias import T5Bias
 from nmt.model.interfaces import Decoder, DecoderOutput, DecoderState, Encoder, EncoderOutput
-from nmt.model.layers import Dropout
-from nmt.model.modules import Modules
-from nmt.model.position_wise import FeedForward
+from nmt.model.layers import Dropout, Modules
 from nmt.model.positions import PositionedEmbedding
 from nmt.model.recompute import recomputed
-from nmt.model.residual import Residual, last_norm
+from nmt.model.residual import last_norm
 from nmt.model.self_attention.kind import KindOfSelfAttention
-from nmt.model.self_attention.kinds import KINDS
 from nmt.model.structured_dropout import LayerDrop
 from nmt.model.target_memory import GrowingMemory
+from nmt.model.transformer_layers import TransformerDecoderLayer, TransformerEncoderLayer
 from nmt.model.transformer_state import TransformerState
 
-LayerConfig = TransformerEncoderConfig | TransformerDecoderConfig
 
-
-def _relative_scheme(config: LayerConfig, *, causal: bool) -> RelativeScheme:
+def _relative_scheme(config: TransformerStackConfig, *, causal: bool) -> RelativeScheme:
     match config.positions:
         case Positions.RELATIVE:
             return ShawDistances()
@@ -63,68 +56,6 @@ def _relative_scheme(config: LayerConfig, *, causal: bool) -> RelativeScheme:
         case Positions.ALIBI:
             return Alibi(config.num_heads)
     return NoRelativePositions()
-
-
-def _attention(
-    config: LayerConfig, memory_size: int, kind: type[MultiHeadAttention] = MultiHeadAttention
-) -> MultiHeadAttention:
-    return kind(
-        config.hidden_size,
-        memory_size,
-        config.num_heads,
-        config.attention_dropout,
-        num_kv_heads=config.num_kv_heads,
-        qk_norm=config.qk_norm,
-    )
-
-
-def _cross_attention(
-    config: TransformerDecoderConfig, memory_size: int, region_size: int | None
-) -> MultiHeadAttention | GatedCrossAttention:
-    text = _attention(config, memory_size)
-    if region_size is None:
-        return text
-    return GatedCrossAttention(text, _attention(config, region_size), config.hidden_size)
-
-
-def _self_attention(config: LayerConfig) -> MultiHeadAttention:
-    if config.self_attention != SelfAttention.FULL:
-        return KINDS[SelfAttention(config.self_attention)].of(config)
-    kind = ShawAttention if config.positions == Positions.RELATIVE else MultiHeadAttention
-    return _attention(config, config.hidden_size, kind)
-
-
-class TransformerEncoderLayer(nn.Module):
-    """Self-attention, then feed-forward."""
-
-    def __init__(self, config: TransformerEncoderConfig) -> None:
-        """Build one layer."""
-        super().__init__()
-        self.self_attention = _self_attention(config)
-        self.feed_forward = FeedForward(config)
-        self.residuals = Modules[Residual](Residual(config) for _ in range(2))
-
-    def forward(
-        self,
-        states: Tensor,
-        mask: Mask,
-        positions: RelativePositions,
-        rows: ChosenRows | None = None,
-    ) -> Tensor:
-        """Transform states [B, S, D]; the mask is broadcastable to [B, H, S, S].
-
-        ``rows`` are the states to transform; None: all.
-        """
-        if rows is not None and rows.none:
-            return states
-        attention_residual, feed_residual = self.residuals
-        inputs = attention_residual.before(states)
-        memory = self.self_attention.build_memory(inputs, mask, positions)
-        at = positions.of_rows(rows)
-        attended = self.self_attention(inputs, memory, need_weights=False, positions=at)
-        new = attention_residual.after(picked(states, rows), picked(attended.context, rows))
-        new = feed_residual.after(new, self.feed_forward(feed_residual.before(new)))
-        return new if rows is None else rows.put(states, new)
 
 
 class TransformerEncoder(Encoder):
@@ -184,68 +115,6 @@ class TransformerEncoder(Encoder):
         return self.norm(run.result(states)), run.use
 
 
-Extend = Callable[[AttentionMemory], AttentionMemory]
-"""Adds new keys and values to those of earlier target positions."""
-
-
-class TransformerDecoderLayer(nn.Module):
-    """Self-attention to the pieces so far, cross-attention to the source, feed-forward."""
-
-    def __init__(
-        self, config: TransformerDecoderConfig, memory_size: int, region_size: int | None = None
-    ) -> None:
-        """Build one layer for encoder states of ``memory_size``, and for regions if they exist."""
-        super().__init__()
-        self.self_attention = _self_attention(config)
-        self.cross_attention = _cross_attention(config, memory_size, region_size)
-        self.feed_forward = FeedForward(config)
-        self.residuals = Modules[Residual](Residual(config) for _ in range(3))
-
-    def forward(
-        self,
-        states: Tensor,
-        extend: Extend | None,
-        mask: Mask,
-        positions: RelativePositions,
-        source: AttentionMemory,
-        *,
-        need_weights: bool,
-        rows: ChosenRows | None = None,
-    ) -> tuple[Tensor, Tensor | None]:
-        """Transform states [B, T, D], in search [A, N, D].
-
-        Args:
-            states: T target positions in training, N beams at one position in search.
-            extend: In search, adds new keys and values to those of earlier target positions.
-            mask: The mask of self-attention in training, e.g. [T, T] causal, or of a packed row.
-            positions: Positions of queries and keys of self-attention.
-            source: Keys and values of the source, for cross-attention.
-            need_weights: Whether to return the weights of cross-attention.
-            rows: The states to transform; for the others, the layer computes only keys and values.
-                None: all.
-
-        Returns:
-            The new states; the weights of cross-attention, [B, H, T, S], or None.
-        """
-        self_residual, cross_residual, feed_residual = self.residuals
-        inputs = self_residual.before(states)
-        memory = self.self_attention.build_memory(inputs, mask, positions)
-        if extend is not None:
-            memory = extend(memory)
-        if rows is not None and rows.none:
-            return states, None
-        at = positions.of_rows(rows)
-        attended = self.self_attention(inputs, memory, need_weights=False, positions=at)
-        new = self_residual.after(picked(states, rows), picked(attended.context, rows))
-        queries = cross_residual.before(new)
-        queries = queries if rows is None else rows.spread(queries, states)
-        at = NO_POSITIONS.of_rows(rows)
-        attended = self.cross_attention(queries, source, need_weights=need_weights, positions=at)
-        new = cross_residual.after(new, picked(attended.context, rows))
-        new = feed_residual.after(new, self.feed_forward(feed_residual.before(new)))
-        return new if rows is None else rows.put(states, new), attended.weights
-
-
 class TransformerDecoder(Decoder):
     """A stack of layers with self- and cross-attention.
 
@@ -298,8 +167,8 @@ class TransformerDecoder(Decoder):
         target = state.target.open()
         ids = previous_ids.unflatten(0, (len(state.source[0].keys), -1))  # [A, N]
         states = self.dropout(self.positioned(ids, target.position, target.slots))
-        places = target.position, target.key_places
-        positions = replace(self.relative(*places), places=places)
+        now, keys = target.position, target.key_positions
+        positions = replace(self.relative(now, keys), in_step=(now, keys))
         weights: list[Any] = []
         run = self.depth.begin(states)
         for index, (layer, source) in enumerate(zip(self.layers, state.source, strict=True)):

@@ -1,7 +1,11 @@
 """The messages of a run, on the terminal above the progress line and in train.log."""
 
 import logging
+import os
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 from nmt.reporting.command_progress import Advance
 from nmt.reporting.progress_line import ProgressLine, StageStatus, TextStatus
@@ -69,3 +73,11 @@ class Console:
                 self.line.update(StageStatus(name, done, total, seconds, unit, share))
 
         return advance
+
+
+@contextmanager
+def open_console(*, silent: bool) -> Iterator[Console]:
+    """Yield a console on standard error; a silent one prints nothing."""
+    with ExitStack() as stack:
+        stream = stack.enter_context(open(os.devnull, "w")) if silent else sys.stderr
+        yield Console(stack.enter_context(ProgressLine(stream)))

@@ -1,4 +1,4 @@
-"""Tables for a terminal in Markdown."""
+"""Tables for a terminal in Markdown, and the sizes in their cells."""
 
 from __future__ import annotations
 
@@ -28,3 +28,12 @@ def aligned(head: Sequence[str], cells: Sequence[Sequence[str]], left: int) -> I
     rules = ["-" * w if column < left else "-" * (w - 1) + ":" for column, w in enumerate(widths)]
     yield line(rules)
     yield from map(line, cells)
+
+
+def format_bytes(count: float) -> str:
+    """Format a number of bytes with its unit, e.g. 12 B or 3.4 MiB."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:,.0f} {unit}" if unit == "B" else f"{count:,.1f} {unit}"
+        count /= 1024
+    return f"{count:,.1f} TiB"

@@ -1,1 +1,1 @@
-"""A run on disk: its folder, checkpoints, initial weights, teacher, final test and reports."""
+"""A run: its stages, its folder, checkpoints, initial weights, teacher, final test and reports."""

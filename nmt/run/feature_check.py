@@ -1,6 +1,6 @@
 """Checks before the text is prepared that the features of a run have the size its model reads."""
 
-from nmt.config.check_features import feature_size, reading_setting
+from nmt.config.checks.check_features import feature_size, reading_setting
 from nmt.config.schema import Config
 from nmt.data.corpus import open_features
 from nmt.errors import UserError

@@ -12,12 +12,12 @@ from nmt.config.numbering import number_of
 from nmt.config.schema import Config
 from nmt.data.encoded_context import encode_text
 from nmt.data.features import Features
-from nmt.data.prepared_corpus import PreparedCorpus
+from nmt.data.preparation.prepared_corpus import PreparedCorpus
 from nmt.decoding.translator import Translator
 from nmt.evaluation import metrics
-from nmt.evaluation.aligner import Aligner
-from nmt.evaluation.alignment_error import score_links
-from nmt.evaluation.alignment_extractor import default_extractor
+from nmt.evaluation.attention.aligner import Aligner
+from nmt.evaluation.attention.alignment_error import score_links
+from nmt.evaluation.attention.alignment_extractor import default_extractor
 from nmt.evaluation.validation import evaluate_model
 from nmt.reporting.console import Console
 from nmt.run import checkpoint_averaging

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from nmt.checkpoint import Checkpoint
 from nmt.config.schema import Config
-from nmt.data.batch import Batch, collate_pairs
+from nmt.data.batches.batch import Batch, collate_pairs
+from nmt.data.batches.length_batches import batches_by_length
 from nmt.data.encoded import EncodedCorpus
-from nmt.data.length_batches import batches_by_length
-from nmt.data.prepared_corpus import prepare
+from nmt.data.preparation.prepared_corpus import prepare
 from nmt.data_check.preparation_report import PreparationReporter
 from nmt.run.tokenizer_reuse import reuse_tokenizers
 from nmt.training.anchor import fisher_information

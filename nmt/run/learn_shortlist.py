@@ -13,7 +13,7 @@ from nmt.data.encoded import EncodedCorpus, PieceSequences, piece_type
 from nmt.data.lexical_probabilities import ROUNDS, learn_lexical_probabilities
 from nmt.data.sources.pair_source import clean_chunk, clean_text, with_tag
 from nmt.data.text_files import stream_aligned
-from nmt.decoding.shortlist import Shortlist, refuse_copying
+from nmt.decoding.constrained.shortlist import Shortlist, refuse_copying
 from nmt.errors import UserError
 from nmt.text.tokenizer import TokenizerPair
 

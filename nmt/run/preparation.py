@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from nmt.config.schema import Config
 from nmt.config.tokenizer_settings import TokenizerConfig
 from nmt.config.training_settings import BatchShapes
-from nmt.data.batching import UpdateBatches
-from nmt.data.build_prepared import PreparationFeedback
+from nmt.data.batches.batching import UpdateBatches
 from nmt.data.corpus import source_tags
 from nmt.data.held_out import held_out_of
-from nmt.data.prepared_corpus import PreparedCorpus, prepare
+from nmt.data.preparation.build_prepared import PreparationFeedback
+from nmt.data.preparation.prepared_corpus import PreparedCorpus, prepare
 from nmt.data_check.preparation_report import PreparationReporter
 from nmt.errors import UserError
 from nmt.reporting.console import Console

@@ -7,7 +7,7 @@ import numpy as np
 
 from nmt.checkpoint import Checkpoint
 from nmt.data.encoded import EncodedCorpus
-from nmt.data.prepared_corpus import PreparedCorpus
+from nmt.data.preparation.prepared_corpus import PreparedCorpus
 from nmt.errors import UserError
 from nmt.run.folder import RunFolder
 from nmt.text.tokenizer import TokenizerPair

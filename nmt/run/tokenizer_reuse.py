@@ -6,8 +6,8 @@ from nmt.checkpoint import Checkpoint, load_checkpoint
 from nmt.config.schema import Config
 from nmt.config.tokenizer_settings import TokenizerConfig
 from nmt.config.training_settings import InitVocabulary
-from nmt.data.cache import cache_directory
 from nmt.data.content_hash import content_hash
+from nmt.data.preparation.cache import cache_directory
 from nmt.durable_file import atomic_write, remedy
 from nmt.errors import UserError
 from nmt.run.referenced_runs import initial_checkpoint, referenced_checkpoint

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from nmt.checkpoint import find_checkpoint, load_checkpoint
 from nmt.errors import UserError
-from nmt.evaluation.aligner import Aligner
-from nmt.evaluation.alignment_extractor import default_extractor
-from nmt.evaluation.attention_heatmap import map_heatmap
+from nmt.evaluation.attention.aligner import Aligner
+from nmt.evaluation.attention.alignment_extractor import default_extractor
+from nmt.evaluation.attention.attention_heatmap import map_heatmap
 from nmt.reporting.heatmaps.heatmap import Heatmap
 from nmt.run.run_record import RunRecord
 

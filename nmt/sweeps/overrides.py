@@ -11,7 +11,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from nmt.config.check_config import check_config
+from nmt.config.checks.check_config import check_config
 from nmt.config.folders import config_directory
 from nmt.config.plain import to_mapping
 from nmt.config.schema import Config

@@ -12,7 +12,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from nmt.config.check_config import check_config
+from nmt.config.checks.check_config import check_config
 from nmt.config.folders import config_directory
 from nmt.config.plain import flatten, to_mapping
 from nmt.config.schema import Config

@@ -7,7 +7,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from nmt.data.batch import Batch
+from nmt.data.batches.batch import Batch
 from nmt.model.seq2seq import TranslationModel
 
 Shard = Callable[[Sequence[Tensor], Sequence[Tensor]], Sequence[Tensor]]

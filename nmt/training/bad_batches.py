@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from nmt.data.batch import Batch
-from nmt.data.repack import unpacked
+from nmt.data.batches.batch import Batch
+from nmt.data.batches.repack import unpacked
 from nmt.durable_file import atomic_write
 from nmt.text.special_tokens import EOS, PAD
 from nmt.training.guard import BadUpdate

@@ -5,14 +5,14 @@ from collections.abc import Callable
 import torch
 
 from nmt import processes
+from nmt.config.checks.packable import packing_obstacle
 from nmt.config.model import DecoderConfig, EncoderConfig, TransformerStackConfig
-from nmt.config.packable import packing_obstacle
 from nmt.config.schema import Config
 from nmt.config.training_settings import BatchShapes
-from nmt.data.batching import UpdateBatches
-from nmt.data.bucketed_batches import BucketedBatches
+from nmt.data.batches.batching import UpdateBatches
+from nmt.data.batches.bucketed_batches import BucketedBatches
+from nmt.data.batches.packed_batches import PackedBatches
 from nmt.data.encoded import EncodedCorpus
-from nmt.data.packed_batches import PackedBatches
 from nmt.kernels import dispatch
 from nmt.kernels.packed_check import Heads, packed_attention_fault
 from nmt.training.services import Report

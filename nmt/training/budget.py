@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from nmt import processes
-from nmt.data.batch import Batch
-from nmt.data.repack import split_packed, unpacked
+from nmt.data.batches.batch import Batch
+from nmt.data.batches.repack import split_packed, unpacked
 from nmt.errors import UserError
 from nmt.text.special_tokens import PAD
 from nmt.training.parallel_strategy import ParallelStrategy

@@ -13,7 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from nmt.data.batch import Batch
+from nmt.data.batches.batch import Batch
 from nmt.kernels.tensor_lists import add_all_, zero_all_
 from nmt.training.budget import is_out_of_memory
 from nmt.training.services import Report

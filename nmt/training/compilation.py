@@ -7,12 +7,12 @@ import torch
 from torch import nn
 
 from nmt import processes
-from nmt.config.capturable import capture_obstacle
+from nmt.config.checks.capturable import capture_obstacle
 from nmt.config.schema import Config
 from nmt.config.training_settings import Compile
 from nmt.errors import UserError
 from nmt.kernels import dispatch
-from nmt.model.transformer import TransformerDecoderLayer, TransformerEncoderLayer
+from nmt.model.transformer_layers import TransformerDecoderLayer, TransformerEncoderLayer
 from nmt.training.captured_passes import CapturedPasses, GraphBackend, Run
 from nmt.training.cuda_graphs import CudaGraphs
 from nmt.training.services import Report

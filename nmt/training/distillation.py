@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from nmt.config.numbering import index_of
-from nmt.config.training_settings import AttentionMeasure, DistillationConfig
-from nmt.data.batch import Batch
-from nmt.model.divergence import Predictions, soft_cross_entropy
+from nmt.config.recipe_settings import AttentionMeasure, DistillationConfig
+from nmt.data.batches.batch import Batch
+from nmt.kernels.prediction_pairs import Predictions
+from nmt.model.divergence import soft_cross_entropy
 from nmt.model.interfaces import DecoderOutput
 from nmt.model.loss import Loss
 from nmt.model.seq2seq import TranslationModel

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from nmt.config.schema import Config
 from nmt.config.training_settings import OnDivergence, Precision
-from nmt.data.batch import Batch
+from nmt.data.batches.batch import Batch
 from nmt.errors import UserError
 from nmt.training.training_progress import TrainingProgress
 

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from nmt.config.training_settings import TrainingConfig
-from nmt.data.batch import Batch
-from nmt.model.divergence import Predictions, symmetric_divergence
+from nmt.data.batches.batch import Batch
+from nmt.kernels.prediction_pairs import Predictions
+from nmt.model.divergence import symmetric_divergence
 from nmt.model.interfaces import DecoderOutput
 from nmt.model.loss import Loss, needs_attention_weights, output_loss
 from nmt.model.seq2seq import TranslationModel

@@ -15,6 +15,7 @@ from nmt.config.schema import (
     SgdConfig,
 )
 from nmt.kernels import dispatch
+from nmt.kernels.private_torch import supports_found_inf
 
 
 def build_optimizer(config: OptimizerConfig, model: nn.Module) -> torch.optim.Optimizer:
@@ -86,11 +87,6 @@ def with_own_settings(optimizer: torch.optim.Optimizer, saved: Mapping[str, Any]
         for number, values in saved["state"].items()
     }
     return {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}
-
-
-def supports_found_inf(optimizer: torch.optim.Optimizer) -> bool:
-    """Return whether the optimizer can skip a step by a flag on the device (`step_unless`)."""
-    return dispatch.optimizer_reads_found_inf(optimizer)
 
 
 def can_clip(optimizer: torch.optim.Optimizer) -> bool:

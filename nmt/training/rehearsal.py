@@ -13,13 +13,13 @@ import torch
 from nmt import processes
 from nmt.config.schema import Config
 from nmt.config.training_settings import BatchShapes
-from nmt.data.batch import Batch
-from nmt.data.batching import BatchingState, UpdateBatches
+from nmt.data.batches.batch import Batch
+from nmt.data.batches.batching import BatchingState, UpdateBatches
+from nmt.data.batches.loader_process import UpdateMaker
+from nmt.data.batches.packed_batches import PackedBatches
+from nmt.data.batches.regions import Regions
 from nmt.data.encoded import EncodedCorpus
 from nmt.data.features import Features
-from nmt.data.loader_process import UpdateMaker
-from nmt.data.packed_batches import PackedBatches
-from nmt.data.regions import Regions
 from nmt.errors import UserError
 from nmt.reporting.progress_line import format_duration
 from nmt.text.special_tokens import BOS, EOS

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nmt.config.check_ranges import shown
+from nmt.config.checks.check_ranges import shown
 from nmt.config.schema import Config
 from nmt.config.training_settings import BatchShapes, Precision
 from nmt.errors import UserError

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from nmt.data.batch import Batch
+from nmt.data.batches.batch import Batch
 from nmt.reporting.heatmaps.heatmap import Heatmap
 from nmt.reporting.metric_log import MetricLog
 from nmt.reporting.progress_line import ProgressLine

@@ -16,7 +16,7 @@ from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from nmt import processes
-from nmt.data.batch import Batch
+from nmt.data.batches.batch import Batch
 from nmt.model.loss import Loss
 from nmt.model.position_wise import FeedForward
 from nmt.model.seq2seq import TranslationModel

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nmt.data.batch import Batch
+from nmt.data.batches.batch import Batch
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,11 @@ from nmt.checkpoint_names import BEST, LAST
 from nmt.config.model import attention_kind
 from nmt.config.schema import Config
 from nmt.config.training_settings import BatchShapes, TrainingConfig
-from nmt.data.batch import Batch
-from nmt.data.batching import BatchingState
+from nmt.data.batches.batch import Batch
+from nmt.data.batches.batching import BatchingState
+from nmt.data.batches.loader import UpdateLoader
+from nmt.data.batches.loader_process import Samplers
 from nmt.data.encoded import EncodedCorpus
-from nmt.data.loader import UpdateLoader
-from nmt.data.loader_process import Samplers
 from nmt.model.seq2seq import TranslationModel
 from nmt.reporting.progress_line import TrainingStatus
 from nmt.training import kept_checkpoints

@@ -15,8 +15,9 @@ from torch import Tensor
 
 from nmt import processes, runtime
 from nmt.config.schema import Config
-from nmt.data.batch import Batch
-from nmt.data.device_copies import DeviceCopies
+from nmt.data.batches.batch import Batch
+from nmt.data.batches.device_copies import DeviceCopies
+from nmt.kernels.private_torch import supports_found_inf
 from nmt.kernels.weight_casts import WeightCasts
 from nmt.model.layers import Linear
 from nmt.model.recompute import recompute_layers
@@ -32,7 +33,6 @@ from nmt.training.optimizer import (
     clip_divisor,
     make_step,
     step_unless,
-    supports_found_inf,
     with_own_settings,
 )
 from nmt.training.parallel import build_strategy, seed_update, sum_on_device

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from nmt.bench.counts import Counts
-from nmt.data.batch import Batch
+from nmt.data.batches.batch import Batch
 from nmt.text.special_tokens import EOS, PAD
 
 Pairs = list[tuple[list[int], list[int]]]

@@ -13,7 +13,7 @@ from nmt.bench.counts import Counts
 from nmt.bench.flop import attended_pairs, forward_flop, training_flop
 from nmt.config.model import ModelConfig, TransformerEncoderConfig
 from nmt.config.self_attention import SelfAttention
-from nmt.data.batch import Batch
+from nmt.data.batches.batch import Batch
 from nmt.model.hierarchical_attention import HierarchicalAttention
 from nmt.model.loss import sequence_loss
 from nmt.model.self_attention.kinds import KINDS

@@ -10,7 +10,12 @@ import numpy as np
 import pytest
 
 from nmt.config.self_attention import LIMITS, SelfAttention
-from nmt.evaluation.kind_pictures import PICTURE_SETTINGS, WORDS, KindPicture, kind_pictures
+from nmt.evaluation.attention.kind_pictures import (
+    PICTURE_SETTINGS,
+    WORDS,
+    KindPicture,
+    kind_pictures,
+)
 from nmt.reporting.kind_texts import KIND_TEXTS
 
 Nmt = Callable[..., Any]

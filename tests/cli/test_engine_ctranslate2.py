@@ -10,7 +10,7 @@ import pytest
 from command_line import NUMBERS, ZAHLEN, write_corpus
 
 from nmt.config.model import ModelConfig
-from nmt.decoding.constraints import Constraints
+from nmt.decoding.constrained.constraints import Constraints
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from nmt.cli.stop_signals import collect_stop_signals
-from nmt.data import judge_training_text
+from nmt.data.preparation import judge_training_text
 from nmt.decoding.translator import Translator
 from nmt.run import final_test
 from nmt.text import train_model, trainer_process

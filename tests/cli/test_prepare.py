@@ -104,7 +104,10 @@ def test_a_home_folder_stands_for_itself(
 
 def test_it_does_not_load_torch() -> None:
     """So it starts quickly, and its worker processes use little memory."""
-    rooms = "nmt.cli.prepare, nmt.run.preparation, nmt.sweeps.overrides, nmt.data.prepared_corpus"
+    rooms = (
+        "nmt.cli.prepare, nmt.run.preparation, nmt.sweeps.overrides, "
+        "nmt.data.preparation.prepared_corpus"
+    )
     code = f"import sys, {rooms}; print('torch' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "False"

@@ -10,7 +10,7 @@ import pytest
 from command_line import NUMBERS, ZAHLEN
 
 import nmt as package
-from nmt.decoding.shortlist_file import NAME
+from nmt.decoding.constrained.shortlist_file import NAME
 from nmt.decoding.translator import Translator
 
 Nmt = Callable[..., Any]

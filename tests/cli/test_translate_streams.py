@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from faulty_disk import in_a_fork
 
-from nmt.cli.answer_output import AnswerOutput, open_output
 from nmt.cli.main import main
+from nmt.cli.translation.answer_output import AnswerOutput, open_output
 from nmt.errors import UserError
 
 Nmt = Callable[..., Any]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nmt.config.check_config import check_config
+from nmt.config.checks.check_config import check_config
 from nmt.config.folders import corpora_directory
 from nmt.config.schema import Config
 from nmt.config.word_link_settings import GoldAlignments

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from nmt.config.check_config import check_config
+from nmt.config.checks.check_config import check_config
 from nmt.config.choices import CHOICES, GROUPS
 from nmt.config.folders import config_directory
 from nmt.config.plain import flatten, from_mapping, to_mapping

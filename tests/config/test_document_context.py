@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from nmt.config.check_config import check_config
-from nmt.config.packable import packing_obstacle
+from nmt.config.checks.check_config import check_config
+from nmt.config.checks.packable import packing_obstacle
 from nmt.config.schema import Config
 from nmt.decoding.document_search import common_context
 from nmt.errors import UserError

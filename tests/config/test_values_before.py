@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from nmt.config.choices import CHOICES
-from nmt.config.data import SourceConfig
 from nmt.config.plain import from_mapping, to_mapping
 from nmt.config.schema import Config
 from nmt.config.setting import declared, values_before
+from nmt.config.source_settings import SourceConfig
 from nmt.config.tokenizer_settings import TokenizerConfig
 from nmt.config.training_settings import TrainingConfig
 from nmt.errors import UserError

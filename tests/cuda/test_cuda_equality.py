@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from nmt import runtime
 from nmt.config.schema import DecodingConfig
-from nmt.data.batch import Batch
+from nmt.data.batches.batch import Batch
 from nmt.decoding.repeated_step import CudaGraphs
 from nmt.decoding.search import Hypothesis, beam_search
 from nmt.kernels import dispatch

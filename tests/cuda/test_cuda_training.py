@@ -16,7 +16,7 @@ from torch import distributed as dist
 
 from nmt import runtime
 from nmt.config.schema import Config
-from nmt.data.batch import Batch
+from nmt.data.batches.batch import Batch
 from nmt.data.encoded import EncodedCorpus
 from nmt.model.build import build_model
 from nmt.model.loss import sequence_loss

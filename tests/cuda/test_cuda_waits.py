@@ -10,7 +10,7 @@ import torch
 
 from nmt.config.model import ModelConfig
 from nmt.config.schema import Config
-from nmt.data.device_copies import DeviceCopies
+from nmt.data.batches.device_copies import DeviceCopies
 from nmt.data.encoded import EncodedCorpus
 from nmt.model.build import build_model
 from nmt.training.trainer import Trainer

@@ -10,9 +10,9 @@ from nmt.config.data import DataConfig, FilesDataConfig
 from nmt.config.plain import from_mapping, to_mapping
 from nmt.config.tokenizer_settings import TokenizerConfig
 from nmt.config.word_link_settings import AlignmentFiles, GoldAlignments
-from nmt.data import prepared_corpus
 from nmt.data.corpus import ParallelText, open_corpus
-from nmt.data.prepared_corpus import PreparedCorpus
+from nmt.data.preparation import prepared_corpus
+from nmt.data.preparation.prepared_corpus import PreparedCorpus
 from nmt.data.word_links import FirstWordCheck, check_links, parse_links
 from nmt.data_check.preparation_report import PreparationReporter
 from nmt.errors import UserError

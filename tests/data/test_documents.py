@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nmt.config.data import FilesDataConfig, FiltersConfig, SourceConfig
+from nmt.config.data import FilesDataConfig
+from nmt.config.filter_settings import FiltersConfig
+from nmt.config.source_settings import SourceConfig
 from nmt.config.tokenizer_settings import TokenizerConfig
-from nmt.data import build_prepared, encode_training_text, prepared_corpus
 from nmt.data.corpus import ParallelText, split_sources
 from nmt.data.encoded_context import ContextEncoder
 from nmt.data.held_out import HeldOut, divide_documents
-from nmt.data.prepared_corpus import PreparedCorpus
+from nmt.data.preparation import build_prepared, encode_training_text, prepared_corpus
+from nmt.data.preparation.prepared_corpus import PreparedCorpus
 from nmt.data.sources.open_source import read_whole
 from nmt.data_check.preparation_report import PreparationReporter
 from nmt.decoding.document_search import with_context

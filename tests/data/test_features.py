@@ -10,14 +10,15 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from nmt.config.data import FeatureFiles, FilesDataConfig, SourceConfig
+from nmt.config.data import FeatureFiles, FilesDataConfig
+from nmt.config.source_settings import SourceConfig
 from nmt.config.tokenizer_settings import TokenizerConfig
-from nmt.data.batch import collate_pairs
-from nmt.data.batching import UpdateBatches
-from nmt.data.bucketed_batches import BucketedBatches
+from nmt.data.batches.batch import collate_pairs
+from nmt.data.batches.batching import UpdateBatches
+from nmt.data.batches.bucketed_batches import BucketedBatches
+from nmt.data.batches.loader import UpdateLoader
 from nmt.data.features import Features
-from nmt.data.loader import UpdateLoader
-from nmt.data.prepared_corpus import PreparedCorpus, prepare
+from nmt.data.preparation.prepared_corpus import PreparedCorpus, prepare
 from nmt.data_check.preparation_report import PreparationReporter
 from nmt.errors import UserError
 

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nmt.config.data import FiltersConfig
-from nmt.data.dropped_pairs import DropTable, check_dropped, dropped_pairs_file
+from nmt.config.filter_settings import FiltersConfig
 from nmt.data.filters import (
     RULES,
     FilterRule,
@@ -20,6 +19,7 @@ from nmt.data.filters import (
     first_only,
     held_out_hashes,
 )
+from nmt.data.preparation.dropped_pairs import DropTable, check_dropped, dropped_pairs_file
 from nmt.errors import UserError
 
 Make = Callable[..., FiltersConfig]

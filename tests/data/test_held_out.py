@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nmt.config.data import FilesDataConfig, SourceConfig
+from nmt.config.data import FilesDataConfig
+from nmt.config.source_settings import SourceConfig
 from nmt.data.corpus import open_corpus, split_sources
 from nmt.data.held_out import PARTS, HeldOut, divide
 from nmt.data.sources.open_source import read_all

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from nmt.config.data import FiltersConfig
+from nmt.config.filter_settings import FiltersConfig
 from nmt.data.filters import RULES, PairFilters
 from nmt.data.language_identification import _identifier, surely_other
 from nmt.errors import UserError

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nmt.config.data import FiltersConfig
+from nmt.config.filter_settings import FiltersConfig
 from nmt.data.filters import RULES, FilterRule, PairFilters
 from nmt.data.number_sides import is_number_with_words
 from nmt.data.sources.pair_source import PairChunk

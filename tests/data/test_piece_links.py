@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from nmt.data.batch import collate, collate_pairs
+from nmt.data.batches.batch import collate, collate_pairs
 from nmt.data.corpus import ParallelText
 from nmt.data.encoded import EncodedCorpus
 from nmt.data.piece_links import LinkWriter, PieceLinks, dense_links, project

@@ -7,8 +7,8 @@ import pytest
 from nmt.cli.data_check import DataCheckOptions, run_check
 from nmt.config.tokenizer_settings import Normalization, TokenizerConfig
 from nmt.data_check.changed_characters import changed_character_findings, changed_characters
-from nmt.data_check.character_counts import count_characters
 from nmt.data_check.check_report import DataReport
+from nmt.data_check.chunk_inspection import count_characters
 from nmt.text.tokenizer import Tokenizer, train_tokenizers
 
 TEXTS = [

@@ -8,7 +8,7 @@ from nmt.config.model import ModelConfig
 from nmt.config.schema import DecodingConfig
 from nmt.config.tokenizer_settings import TokenizerConfig
 from nmt.decoding.answers import Answerer
-from nmt.decoding.constraints import Constraints
+from nmt.decoding.constrained.constraints import Constraints
 from nmt.decoding.document_answers import DocumentAnswerer
 from nmt.decoding.document_scoring import score_rows
 from nmt.decoding.document_search import (

@@ -9,7 +9,7 @@ from plain_search import plain_beam_search
 from torch import Tensor
 
 from nmt.config.schema import DecodingConfig, EarlyStopping
-from nmt.data.batch import source_batch
+from nmt.data.batches.batch import source_batch
 from nmt.decoding.early_stopping import BestFinished
 from nmt.decoding.search import beam_search
 from nmt.kernels import dispatch

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from nmt.config.ensemble_mean import Mean
 from nmt.config.schema import DecodingConfig
-from nmt.data.batch import Batch, source_batch
+from nmt.data.batches.batch import Batch, source_batch
 from nmt.decoding.ensemble import Ensemble
 from nmt.decoding.scoring import piece_log_probs
 from nmt.decoding.search import beam_search

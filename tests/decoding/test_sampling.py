@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from nmt.config.schema import DecodingConfig
-from nmt.data.batch import source_batch
+from nmt.data.batches.batch import source_batch
 from nmt.decoding.sampling import Sampling, draw, sample
 from nmt.decoding.search import Hypothesis
 from nmt.errors import UserError

@@ -9,7 +9,7 @@ import torch
 from nmt.config.model import ModelConfig
 from nmt.config.schema import DecodingConfig
 from nmt.config.tokenizer_settings import TokenizerConfig
-from nmt.data.batch import collate
+from nmt.data.batches.batch import collate
 from nmt.decoding.hypothesis import length_penalty
 from nmt.decoding.scoring import piece_log_probs, score_translations
 from nmt.decoding.translator import Translator

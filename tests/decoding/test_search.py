@@ -16,7 +16,7 @@ from invented_model import FakeModel, Prefix, V, random_log_probs
 from torch import Tensor
 
 from nmt.config.schema import DecodingConfig, LengthNormalization
-from nmt.data.batch import Batch, source_batch
+from nmt.data.batches.batch import Batch, source_batch
 from nmt.decoding.search import Hypothesis, beam_search, length_penalty
 from nmt.kernels import dispatch
 from nmt.model.seq2seq import TranslationModel

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from nmt.config.schema import DecodingConfig
 from nmt.decoding.search import beam_search
-from nmt.kernels import dispatch, step_attention
-from nmt.model.beams import places_that_stay
+from nmt.kernels import dispatch, private_torch, step_attention
+from nmt.model.beams import rows_that_stay
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import EOS
 
@@ -68,7 +68,7 @@ TRANSFORMER = (
 @pytest.fixture(autouse=True)
 def products_of_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     """Multiply by torch on every processor: where oneDNN is faster, its products pad their rows."""
-    monkeypatch.setattr(dispatch, "_onednn_linear", None)
+    monkeypatch.setattr(private_torch, "onednn_product", None)
 
 
 def longer(model: TranslationModel, ids: Tensor, mask: Tensor, steps: int) -> CountedOperations:
@@ -155,7 +155,7 @@ def dropping_cost(model: TranslationModel, gone: set[int]) -> tuple[float, int]:
             _, _, state = model.step(torch.full((rows,), 5), state)
             beams = torch.arange(BEAMS).expand(SENTENCES, -1)
             state = state.reorder(beams if number else torch.zeros_like(beams))
-        stay = torch.tensor(places_that_stay([i not in gone for i in range(SENTENCES)]))
+        stay = torch.tensor(rows_that_stay([i not in gone for i in range(SENTENCES)]))
         with CountedOperations() as counted:
             state.keep(stay)
     return counted.copied, len(gone) * 2 * HIDDEN * 4

@@ -13,7 +13,7 @@ from invented_model import FakeModel, Prefix, V, random_log_probs
 from torch import Tensor
 
 from nmt.config.schema import DecodingConfig
-from nmt.data.batch import source_batch
+from nmt.data.batches.batch import source_batch
 from nmt.decoding.hypothesis import coverage_penalty
 from nmt.decoding.search import Hypothesis, beam_search
 from nmt.kernels import dispatch

@@ -15,7 +15,7 @@ from recorded_graphs import FailingGraphs, RecordedGraphs
 from torch import Tensor, nn
 
 from nmt.config.schema import DecodingConfig
-from nmt.data.batch import source_batch
+from nmt.data.batches.batch import source_batch
 from nmt.decoding import search_loop
 from nmt.decoding.hypothesis import Hypothesis
 from nmt.decoding.sampling import Sampling, sample

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from nmt.config.data import DataConfig, FilesDataConfig, PhrasebookDataConfig, SourceConfig
+from nmt.config.data import DataConfig, FilesDataConfig, PhrasebookDataConfig
 from nmt.config.model import ModelConfig
 from nmt.config.schema import Config
+from nmt.config.source_settings import SourceConfig
 from nmt.decoding.hypothesis import Hypothesis
 from nmt.documents.document_formats import translated_document
 from nmt.documents.document_kinds import DocumentFormat

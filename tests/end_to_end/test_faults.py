@@ -25,12 +25,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from nmt import durable_file, pipeline
+from nmt import durable_file
 from nmt.checkpoint import load_checkpoint
 from nmt.evaluation.validation import evaluate_model
 from nmt.reporting import picture_log
 from nmt.reporting.metric_log import JsonLinesLog, read_metrics
 from nmt.reporting.tensorboard import TensorBoardLog
+from nmt.run import stages
 from nmt.training.trainer import Trainer
 from nmt.training.update import Updater
 
@@ -359,7 +360,7 @@ def test_a_validation_that_is_not_finite_stops_or_rewinds_the_run(
                 translator.model.output.weight.fill_(math.nan)
         return evaluate_model(translator, *arguments)
 
-    monkeypatch.setattr(pipeline, "evaluate_model", spoiled)
+    monkeypatch.setattr(stages, "evaluate_model", spoiled)
     result = nmt("train", *settings, f"run.dir={run}")
     if way == "rewind":
         assert result.status == 0, result.err

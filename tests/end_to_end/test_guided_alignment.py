@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nmt.evaluation.alignment_extractor import GUIDED_THRESHOLD
+from nmt.evaluation.attention.alignment_extractor import GUIDED_THRESHOLD
 from nmt.reporting.metric_log import read_metrics
 
 Nmt = Callable[..., Any]

@@ -9,7 +9,7 @@ import torch
 
 from nmt.config.model import ModelConfig, RnnDecoderConfig, RnnEncoderConfig, Tying
 from nmt.config.schema import AdamConfig, Config, DecodingConfig
-from nmt.data.batch import source_batch
+from nmt.data.batches.batch import source_batch
 from nmt.data.encoded import EncodedCorpus
 from nmt.decoding.search import beam_search
 from nmt.model.attention.additive import BahdanauAttentionConfig

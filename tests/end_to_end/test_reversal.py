@@ -15,7 +15,7 @@ import torch
 
 from nmt.config.model import ModelConfig
 from nmt.config.schema import AdamConfig, Config, DecodingConfig
-from nmt.data.batch import source_batch
+from nmt.data.batches.batch import source_batch
 from nmt.data.encoded import EncodedCorpus
 from nmt.decoding.search import Hypothesis, beam_search
 from nmt.model.build import build_model

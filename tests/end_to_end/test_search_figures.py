@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from command_line import NUMBERS, ZAHLEN
 
-from nmt.decoding.constraints import Constraints
+from nmt.decoding.constrained.constraints import Constraints
 
 
 @pytest.fixture(scope="module")

@@ -15,10 +15,10 @@ from nmt.data.encoded import EncodedCorpus
 from nmt.data.word_links import Links
 from nmt.decoding.translator import Translator
 from nmt.evaluation import metrics, validation
-from nmt.evaluation.aligner import Aligner
-from nmt.evaluation.alignment_error import score_links
-from nmt.evaluation.alignment_extractor import AlignmentExtractor
-from nmt.evaluation.attention_statistics import AttentionStatistics
+from nmt.evaluation.attention.aligner import Aligner
+from nmt.evaluation.attention.alignment_error import score_links
+from nmt.evaluation.attention.alignment_extractor import AlignmentExtractor
+from nmt.evaluation.attention.attention_statistics import AttentionStatistics
 from nmt.evaluation.validation import evaluate_model, teacher_forced_report
 from nmt.text.special_tokens import BOS, EOS
 

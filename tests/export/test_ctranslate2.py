@@ -14,8 +14,8 @@ from tiny_models import TRANSFORMERS
 from nmt.checkpoint import load_checkpoint
 from nmt.config.model import ModelConfig
 from nmt.config.schema import Config
+from nmt.decoding.constrained.shortlist import Shortlist
 from nmt.decoding.scoring import score_translations
-from nmt.decoding.shortlist import Shortlist
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.export.ctranslate2_map import save_vocabulary_map

@@ -18,10 +18,10 @@ import torch
 from fuzzing import VALUES, Faults, draws
 from hostile_corpora import damaged
 
-from nmt import pipeline
 from nmt.checkpoint import sealed
 from nmt.config.plain import flatten, to_mapping
 from nmt.errors import UserError
+from nmt.run import stages
 from nmt.sweeps.overrides import compose_config
 
 PYTHON_VALUES = [
@@ -59,7 +59,7 @@ def no_corpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         raise UserError("the settings are in order")
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(pipeline, "prepare_corpus", stop)
+    monkeypatch.setattr(stages, "prepare_corpus", stop)
 
 
 @pytest.fixture(scope="module")

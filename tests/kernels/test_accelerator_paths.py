@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from nmt.config.model import ModelConfig
-from nmt.data.batch import Batch
-from nmt.kernels import chunk_sizes, dispatch
+from nmt.data.batches.batch import Batch
+from nmt.kernels import chunk_sizes, dispatch, private_torch
 from nmt.kernels.attention import naive_attention, torch_attention
 from nmt.kernels.attention_mask import AttentionMask
 from nmt.kernels.cross_entropy import projected_cross_entropy
@@ -131,8 +131,8 @@ def test_a_weight_on_the_device_moves_an_average_as_lerp_does(
     private: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not private:
-        for name in dispatch.PRIVATE_NAMES:
-            monkeypatch.setattr(dispatch, name, None)
+        for name in private_torch.PRIVATE_NAMES:
+            monkeypatch.setattr(private_torch, name, None)
     for weight in (0.0, 0.3):
         averages, ends = [torch.randn(3), torch.randn(2, 2)], [torch.randn(3), torch.randn(2, 2)]
         expected = [a.lerp(e, weight) for a, e in zip(averages, ends, strict=True)]

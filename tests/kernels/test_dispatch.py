@@ -13,9 +13,9 @@ from torch import Tensor
 
 from nmt.config import training_settings
 from nmt.config.model import ModelConfig
-from nmt.data.batch import Batch
+from nmt.data.batches.batch import Batch
 from nmt.errors import UserError
-from nmt.kernels import dispatch
+from nmt.kernels import dispatch, private_torch
 from nmt.kernels.dispatch import KernelPath, set_kernels
 from nmt.kernels.tensor_lists import add_all_, lerp_all_, multiply_all_, zero_all_
 from nmt.model.loss import sequence_loss
@@ -126,17 +126,17 @@ def test_a_model_without_private_names_of_torch_has_the_same_gradients(
 ) -> None:
     model = tiny_model(tiny_config(**MODELS[name])).double()
     expected = gradients(model, ragged_batch)
-    for private in dispatch.PRIVATE_NAMES:
-        monkeypatch.setattr(dispatch, private, None)
+    for private in private_torch.PRIVATE_NAMES:
+        monkeypatch.setattr(private_torch, private, None)
     torch.testing.assert_close(
         gradients(model, ragged_batch), expected, rtol=1e-5, atol=1e-6, check_dtype=False
     )
 
 
 def test_all_private_names_are_listed() -> None:
-    source = Path(dispatch.__file__).read_text(encoding="utf-8").splitlines()
+    source = Path(private_torch.__file__).read_text(encoding="utf-8").splitlines()
     found = {line.split(" = _find(")[0] for line in source if " = _find(" in line}
-    assert found == set(dispatch.PRIVATE_NAMES)
+    assert found == set(private_torch.PRIVATE_NAMES)
 
 
 def test_operations_on_tensor_lists_work_without_private_names(
@@ -144,8 +144,8 @@ def test_operations_on_tensor_lists_work_without_private_names(
 ) -> None:
     for missing in (False, True):
         if missing:
-            for private in dispatch.PRIVATE_NAMES:
-                monkeypatch.setattr(dispatch, private, None)
+            for private in private_torch.PRIVATE_NAMES:
+                monkeypatch.setattr(private_torch, private, None)
         tensors, ends = [torch.ones(2), torch.zeros(3)], [torch.zeros(2), torch.ones(3)]
         lerp_all_(tensors, ends, 0.25)
         multiply_all_(tensors, 2.0)
@@ -158,9 +158,9 @@ def test_operations_on_tensor_lists_work_without_private_names(
 
 PLUGIN = """
 import torch
-from nmt.kernels import dispatch
-for name in dispatch.PRIVATE_NAMES:
-    setattr(dispatch, name, None)
+from nmt.kernels import private_torch
+for name in private_torch.PRIVATE_NAMES:
+    setattr(private_torch, name, None)
 """
 
 

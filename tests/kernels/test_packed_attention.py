@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from nmt.kernels import dispatch
+from nmt.kernels import dispatch, private_torch
 from nmt.kernels.attention import naive_attention
 from nmt.kernels.packed_attention import SentenceMask, packed_attention
 from nmt.kernels.packed_check import Heads, packed_attention_fault
@@ -161,9 +161,9 @@ def test_plain_kernels_and_missing_names_leave_the_explicit_path(
 ) -> None:
     query = torch.empty(1, 2, 3, 64, device=META, dtype=torch.bfloat16)
     with monkeypatch.context() as patch:
-        patch.setattr(dispatch, "flash_by_offsets", None)
+        patch.setattr(private_torch, "flash_by_offsets", None)
         assert packed_attention_path(query, query.dtype, 0) is PackedPath.EFFICIENT
-        patch.setattr(dispatch, "efficient_by_offsets", None)
+        patch.setattr(private_torch, "efficient_by_offsets", None)
         assert packed_attention_path(query, query.dtype, 0) is PackedPath.EXPLICIT
     monkeypatch.setattr(dispatch._Selection, "kernels", dispatch.Kernels.PLAIN)
     assert packed_attention_path(query, query.dtype, 0) is PackedPath.EXPLICIT

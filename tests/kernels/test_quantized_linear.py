@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from nmt.errors import UserError
-from nmt.kernels import dispatch, quantized_linear
+from nmt.kernels import dispatch, private_torch, quantized_linear
 from nmt.kernels.quantized_linear import (
     QuantizedLinear,
     plain_quantized_linear,
@@ -135,7 +135,7 @@ def test_only_large_layers_are_quantized_and_keep_their_weights() -> None:
 def test_a_processor_without_products_of_integers_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(dispatch, "quantized_product", None)
+    monkeypatch.setattr(private_torch, "quantized_product", None)
     quantized_linear.product_bits.cache_clear()
     with pytest.raises(UserError, match="int8 needs oneDNN"):
         product_bits()

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from nmt.config.model import ModelConfig
-from nmt.data.batch import Batch
+from nmt.data.batches.batch import Batch
 from nmt.kernels import dispatch
 from nmt.kernels.dispatch import KernelPath
 from nmt.kernels.repeated_linear import Project, loop_projection, plain_project

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from nmt.config.model import ModelConfig
-from nmt.data.batch import Batch
-from nmt.evaluation.learned_depths import LearnedDepths
+from nmt.data.batches.batch import Batch
+from nmt.evaluation.attention.learned_depths import LearnedDepths
 from nmt.kernels import dispatch
 from nmt.model.adaptive_depth import EPSILON, AdaptiveDepth, DepthRun, DepthUse
 from nmt.model.loss import sequence_loss

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from nmt.config.check_model import check_model
+from nmt.config.checks.check_model import check_model
 from nmt.config.model import ModelConfig
-from nmt.data.batch import Batch
+from nmt.data.batches.batch import Batch
 from nmt.kernels import dispatch
 from nmt.model import layers
 from nmt.model.attention.core import Attention

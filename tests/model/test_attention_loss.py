@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from nmt.config.model import ModelConfig
-from nmt.config.training_settings import GuidedAlignmentConfig
-from nmt.data.batch import Batch, collate
+from nmt.config.recipe_settings import GuidedAlignmentConfig
+from nmt.data.batches.batch import Batch, collate
 from nmt.model.attention_loss import coverage_loss, guided_alignment_loss
 from nmt.model.build import build_model
 from nmt.model.loss import sequence_loss

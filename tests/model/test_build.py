@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nmt.config.check_config import check_model
+from nmt.config.checks.check_config import check_model
 from nmt.config.model import ModelConfig
-from nmt.data.batch import Batch
+from nmt.data.batches.batch import Batch
 from nmt.model.build import build_model
 from nmt.model.layers import RmsNorm
 from nmt.model.loss import sequence_loss

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from nmt.config.model import ModelConfig
-from nmt.data.batch import Batch
+from nmt.data.batches.batch import Batch
 from nmt.model.attention.additive import AdditiveAttention
 from nmt.model.attention.coverage import Coverage
 from nmt.model.rnn_decoder import RnnDecoder, RnnState

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from nmt.kernels import chunk_sizes
-from nmt.model.divergence import Predictions, soft_cross_entropy, symmetric_divergence
+from nmt.kernels.prediction_pairs import Predictions
+from nmt.model.divergence import soft_cross_entropy, symmetric_divergence
 
 N, V = 7, 11
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nmt.config.model import ModelConfig
-from nmt.data.batch import collate, pad
+from nmt.data.batches.batch import collate, pad
 from nmt.errors import UserError
 from nmt.model.build import build_model
 from nmt.model.hierarchical_decoder import HierarchicalDecoder

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from nmt.config.model import ModelConfig
-from nmt.data.batch import Batch
+from nmt.data.batches.batch import Batch
 from nmt.model.loss import sequence_loss
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import PAD

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from nmt.config.model import ModelConfig
-from nmt.data.batch import Batch
-from nmt.data.packed_batches import pack_pairs
-from nmt.data.packed_rows import RowShape
-from nmt.data.padding import RaggedRows
+from nmt.data.batches.batch import Batch
+from nmt.data.batches.packed_batches import pack_pairs
+from nmt.data.batches.packed_rows import RowShape
+from nmt.data.batches.padding import RaggedRows
 from nmt.kernels import dispatch
 from nmt.kernels.dispatch import KernelPath
 from nmt.model.loss import sequence_loss

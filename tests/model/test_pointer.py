@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nmt.config.model import ModelConfig
-from nmt.data.batch import Batch
+from nmt.data.batches.batch import Batch
 from nmt.kernels import dispatch
 from nmt.model.interfaces import DecoderOutput
 from nmt.model.loss import sequence_loss

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from nmt.config.model import ModelConfig, RnnEncoderConfig
-from nmt.data.batch import Batch
+from nmt.data.batches.batch import Batch
 from nmt.model.recurrent_cells import GruCell, LstmCell
 from nmt.model.rnn_encoder import RnnEncoder
 from nmt.model.seq2seq import TranslationModel

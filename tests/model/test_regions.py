@@ -21,8 +21,8 @@ from nmt.config.model import (
     Tying,
 )
 from nmt.config.schema import DecodingConfig
-from nmt.data.batch import Batch, collate
-from nmt.data.regions import Regions
+from nmt.data.batches.batch import Batch, collate
+from nmt.data.batches.regions import Regions
 from nmt.decoding.search import beam_search
 from nmt.errors import UserError
 from nmt.model.attention.additive import AdditiveAttention, BahdanauAttentionConfig

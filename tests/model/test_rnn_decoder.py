@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from nmt.config.model import ModelConfig
-from nmt.data.batch import Batch
+from nmt.data.batches.batch import Batch
 from nmt.model.attend_first import AttendFirstDecoder
 from nmt.model.rnn_decoder import RnnState
 from nmt.model.seq2seq import TranslationModel

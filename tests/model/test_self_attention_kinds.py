@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from nmt.config.model import ModelConfig, TransformerDecoderConfig, TransformerEncoderConfig
 from nmt.config.self_attention import LIMITS, SelfAttention
-from nmt.data.batch import Batch
-from nmt.evaluation.learned_spans import learned_spans
+from nmt.data.batches.batch import Batch
+from nmt.evaluation.attention.learned_spans import learned_spans
 from nmt.kernels.attention_mask import AttentionMask
 from nmt.model.attention.multi_head import MultiHeadAttention
 from nmt.model.constant_memory import SumMemory, WindowMemory

@@ -13,7 +13,7 @@ from torch import nn
 
 from nmt.config.model import ModelConfig, TransformerDecoderConfig, TransformerEncoderConfig
 from nmt.config.self_attention import LIMITS, SelfAttention
-from nmt.data.batch import Batch
+from nmt.data.batches.batch import Batch
 from nmt.kernels import dispatch
 from nmt.kernels.attention_mask import AttentionMask
 from nmt.model.attention.memory import AttentionMemory
@@ -145,7 +145,7 @@ def test_the_first_piece_of_a_search_attends_to_itself(dtype: torch.dtype) -> No
     assert isinstance(attention, LshAttention)
     states = torch.randn(2000, 1, H * K).to(dtype)
     memory = attention.build_memory(states, None)
-    at = RelativePositions(places=(torch.tensor([0]), torch.tensor([0])))
+    at = RelativePositions(in_step=(torch.tensor([0]), torch.tensor([0])))
     found = attention(states, memory, need_weights=True, positions=at).weights
     assert (found == 1).all()
 

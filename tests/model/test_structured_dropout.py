@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from nmt.config.model import ModelConfig
-from nmt.data.batch import Batch
+from nmt.data.batches.batch import Batch
 from nmt.model.build import build_model
 from nmt.model.loss import sequence_loss
 from nmt.model.structured_dropout import LayerDrop, WordDropout

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 
 from nmt import processes
 from nmt.config.schema import Config
-from nmt.data.batch import Batch
+from nmt.data.batches.batch import Batch
+from nmt.data.batches.loader_process import UpdateMaker
 from nmt.data.encoded import EncodedCorpus
-from nmt.data.loader_process import UpdateMaker
 from nmt.model.build import build_model
 from nmt.model.sentence_segments import ContextPieces
 from nmt.reporting.metric_log import MetricLogs

@@ -8,7 +8,7 @@ import torch
 
 from nmt.config.model import ModelConfig
 from nmt.config.schema import Config, SgdConfig
-from nmt.data.batch import Batch
+from nmt.data.batches.batch import Batch
 from nmt.data.encoded import EncodedCorpus
 from nmt.model.build import build_model
 from nmt.model.seq2seq import TranslationModel

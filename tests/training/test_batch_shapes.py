@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from nmt.config.check_training import check_training
+from nmt.config.checks.check_training import check_training
+from nmt.config.checks.packable import packing_obstacle
 from nmt.config.model import ModelConfig
-from nmt.config.packable import packing_obstacle
 from nmt.config.schema import Config
 from nmt.config.training_settings import BatchShapes
 from nmt.data.encoded import EncodedCorpus

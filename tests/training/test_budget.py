@@ -10,7 +10,7 @@ from torch import Tensor
 from nmt import processes
 from nmt.config.model import ModelConfig
 from nmt.config.schema import Config
-from nmt.data.batch import Batch
+from nmt.data.batches.batch import Batch
 from nmt.data.encoded import EncodedCorpus
 from nmt.errors import UserError
 from nmt.model.build import build_model

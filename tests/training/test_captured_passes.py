@@ -10,11 +10,11 @@ import torch
 from recorded_passes import RecordedPasses
 from torch import Tensor
 
-from nmt.config.capturable import capture_obstacle
-from nmt.config.check_config import check_config
+from nmt.config.checks.capturable import capture_obstacle
+from nmt.config.checks.check_config import check_config
 from nmt.config.model import ModelConfig
+from nmt.config.recipe_settings import DistillationConfig
 from nmt.config.schema import Config
-from nmt.config.training_settings import DistillationConfig
 from nmt.data.encoded import EncodedCorpus
 from nmt.errors import UserError
 from nmt.kernels import dispatch

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from nmt.config.model import ModelConfig
+from nmt.config.recipe_settings import DistillationConfig, GuidedAlignmentConfig
 from nmt.config.schema import Config
-from nmt.config.training_settings import DistillationConfig, GuidedAlignmentConfig
-from nmt.data.batch import Batch
+from nmt.data.batches.batch import Batch
 from nmt.model.build import build_model
 from nmt.model.loss import sequence_loss
 from nmt.model.seq2seq import TranslationModel

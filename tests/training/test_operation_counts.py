@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from nmt.config.model import ModelConfig
 from nmt.config.schema import Config
-from nmt.data.batch import Batch, collate
+from nmt.data.batches.batch import Batch, collate
 from nmt.kernels import dispatch
 from nmt.model.build import build_model
 from nmt.training.objective import AuxiliaryTargets

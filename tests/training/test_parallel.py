@@ -19,11 +19,11 @@ from torch import Tensor, nn
 from torch import distributed as dist
 
 from nmt import processes
-from nmt.config.check_config import check_config
+from nmt.config.checks.check_config import check_config
 from nmt.config.model import ModelConfig
+from nmt.config.recipe_settings import DistillationConfig, GuidedAlignmentConfig
 from nmt.config.schema import AdamConfig, Config
-from nmt.config.training_settings import DistillationConfig, GuidedAlignmentConfig
-from nmt.data.batching import UpdateBatches
+from nmt.data.batches.batching import UpdateBatches
 from nmt.data.encoded import EncodedCorpus
 from nmt.data.piece_links import PieceLinks
 from nmt.errors import UserError

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from nmt.config.check_ranges import shown
+from nmt.config.checks.check_ranges import shown
 from nmt.config.model import ModelConfig
 from nmt.config.schema import AdadeltaConfig, AdamConfig, AdamWConfig, Config, SgdConfig
 from nmt.data.encoded import EncodedCorpus

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nmt.config.model import ModelConfig
 from nmt.config.schema import AdamConfig, Config
-from nmt.data.batching import BatchingState
+from nmt.data.batches.batching import BatchingState
 from nmt.data.encoded import EncodedCorpus
 from nmt.errors import UserError
 from nmt.model.build import build_model

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from nmt.config.data import SourceConfig
 from nmt.config.model import ModelConfig
 from nmt.config.schema import Config
+from nmt.config.source_settings import SourceConfig
 from nmt.data.encoded import EncodedCorpus
 from nmt.errors import UserError
 from nmt.model.build import build_model

@@ -20,6 +20,7 @@ from nmt.config.schema import AdadeltaConfig, AdamWConfig, Config, SgdConfig
 from nmt.data.encoded import EncodedCorpus
 from nmt.errors import UserError
 from nmt.kernels import dispatch
+from nmt.kernels.private_torch import supports_found_inf
 from nmt.model.build import build_model
 from nmt.training.guard import BadUpdate
 from nmt.training.mixed_precision import MixedPrecision
@@ -28,7 +29,6 @@ from nmt.training.optimizer import (
     can_clip,
     clip_divisor,
     step_unless,
-    supports_found_inf,
 )
 from nmt.training.step_results import are_finite
 from nmt.training.trainer import Trainer
@@ -49,7 +49,7 @@ HOST_ONLY = {
     "kernels/recurrent_layer.py:recurrent_layer",  # the fast path of a CPU
     "kernels/recurrent_layer.py:plain_recurrent_layer",  # packing reads the lengths, on the CPU
     "kernels/dropout.py:host_draw",  # LayerDrop draws on the CPU
-    "data/batch.py:_positions",  # `Batch.to` calls it before it copies the batch
+    "data/batches/batch.py:_positions",  # `Batch.to` calls it before it copies the batch
 }
 """Functions that read values of CPU tensors only, where nothing has to be waited for."""
 

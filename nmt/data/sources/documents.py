@@ -3,7 +3,8 @@
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
-from nmt.config.data import DataConfig, Documents, SourceConfig
+from nmt.config.data import DataConfig
+from nmt.config.source_settings import Documents, SourceConfig
 from nmt.data.sources.fingerprint import fingerprint_parts
 from nmt.data.sources.pair_source import FaultSink, PairChunk, PairSource, refuse
 from nmt.errors import UserError

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 
-from nmt.config.data import Documents, Format, SourceConfig
+from nmt.config.source_settings import Documents, Format, SourceConfig
 from nmt.data.sources.columns import Columns, is_number
 from nmt.data.sources.documents import Boundaries, with_documents
 from nmt.data.sources.encodings import Encoding

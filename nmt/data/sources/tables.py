@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
 
-from nmt.config.data import Quotes
+from nmt.config.source_settings import Quotes
 from nmt.data.sources import fault_messages
 from nmt.data.sources.columns import DOCUMENT_REMEDY, Columns
 from nmt.data.sources.csv_records import Lines, Row, csv_rows

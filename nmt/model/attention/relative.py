@@ -19,14 +19,14 @@ class RelativePositions:
         bias: Added to the scores, [H, T, S].
         rotation: Cosines and sines [T, K / 2] that rotate the queries and the new keys.
         distances: [T, S], key minus query position, clipped and shifted so that the least is 0.
-        places: The positions [T] of queries and [S] of keys in a step of search.
+        in_step: The positions [T] of queries and [S] of keys in a step of search.
         rows: The queries whose contexts are needed, B and T joined; None: all.
     """
 
     bias: Tensor | None = None
     rotation: tuple[Tensor, Tensor] | None = None
     distances: Tensor | None = None
-    places: tuple[Tensor, Tensor] | None = None
+    in_step: tuple[Tensor, Tensor] | None = None
     rows: ChosenRows | None = None
 
     def of_rows(self, rows: ChosenRows | None) -> "RelativePositions":

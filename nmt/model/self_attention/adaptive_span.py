@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nmt.config.model import TransformerStackConfig
 from nmt.kernels.block_attention import Blocks, joint_attention, known_maximum, near_part
-from nmt.model.self_attention.kind import StackConfig
 from nmt.model.self_attention.pattern import BlockedAttention
 
 
@@ -29,7 +29,7 @@ class AdaptiveSpan(BlockedAttention):
         self.span_shares = nn.Parameter(torch.zeros(self.num_heads))
 
     @classmethod
-    def settings(cls, config: StackConfig) -> dict[str, Any]:
+    def settings(cls, config: TransformerStackConfig) -> dict[str, Any]:
         """Return the longest span, R and the weight of the penalty."""
         return {
             "longest": config.attention_span,

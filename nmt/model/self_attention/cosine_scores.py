@@ -6,11 +6,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from nmt.config.model import TransformerStackConfig
 from nmt.kernels.precision import at_least_float32
 from nmt.model.attention.memory import AttentionMemory, Mask
 from nmt.model.attention.multi_head import MultiHeadAttention
 from nmt.model.attention.relative import NO_POSITIONS, RelativePositions
-from nmt.model.self_attention.kind import StackConfig
+from nmt.model.attention.stack_attention import stack_attention
 
 FIRST_SCALE = 10.0
 """g of a new model. Cosines lie in [-1, 1], so their softmax would be nearly uniform with g = 1."""
@@ -29,15 +30,9 @@ class CosineScores(MultiHeadAttention):
         self.log_scale_change = nn.Parameter(torch.zeros(self.num_heads))
 
     @classmethod
-    def of(cls, config: StackConfig) -> "CosineScores":
+    def of(cls, config: TransformerStackConfig) -> "CosineScores":
         """Build the attention of one layer with the settings of its stack."""
-        return cls(
-            config.hidden_size,
-            config.hidden_size,
-            config.num_heads,
-            config.attention_dropout,
-            num_kv_heads=config.num_kv_heads,
-        )
+        return stack_attention(cls, config)
 
     def build_memory(
         self, states: Tensor, mask: Mask, positions: RelativePositions = NO_POSITIONS

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nmt.config.model import TransformerStackConfig
 from nmt.kernels.precision import at_least_float32, without_autocast
-from nmt.model.self_attention.kind import StackConfig
 from nmt.model.self_attention.linear_attention import FeatureAttention
 
 SMALLEST_FEATURE = 1e-6
@@ -32,7 +32,7 @@ class FavorAttention(FeatureAttention):
         self.draw()
 
     @classmethod
-    def settings(cls, config: StackConfig) -> dict[str, Any]:
+    def settings(cls, config: TransformerStackConfig) -> dict[str, Any]:
         """Return m."""
         return {"features": config.attention_features}
 

@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nmt.config.model import TransformerStackConfig
 from nmt.kernels.block_attention import Blocks, column_part, joint_attention, near_part
-from nmt.model.self_attention.kind import StackConfig
 from nmt.model.self_attention.pattern import BlockedAttention
 
 
@@ -28,7 +28,7 @@ class FixedAttention(BlockedAttention):
         self.summaries = min(summaries, stride)
 
     @classmethod
-    def settings(cls, config: StackConfig) -> dict[str, Any]:
+    def settings(cls, config: TransformerStackConfig) -> dict[str, Any]:
         """Return l and c."""
         return {"stride": config.attention_stride, "summaries": config.attention_summaries}
 

@@ -10,16 +10,15 @@ from typing import Any, Self
 
 from torch import Tensor
 
-from nmt.config.model import TransformerDecoderConfig, TransformerEncoderConfig
+from nmt.config.model import TransformerStackConfig
 from nmt.kernels import dispatch
 from nmt.kernels.attention_mask import AttentionMask
 from nmt.kernels.chosen_rows import at_rows
 from nmt.model.attention.memory import AttentionMemory, AttentionOutput
 from nmt.model.attention.multi_head import MultiHeadAttention
 from nmt.model.attention.relative import NO_POSITIONS, RelativePositions
+from nmt.model.attention.stack_attention import stack_attention
 from nmt.model.target_memory import GrowingMemory, TargetMemory
-
-StackConfig = TransformerEncoderConfig | TransformerDecoderConfig
 
 
 class KindOfSelfAttention(MultiHeadAttention, ABC):
@@ -30,20 +29,12 @@ class KindOfSelfAttention(MultiHeadAttention, ABC):
     """
 
     @classmethod
-    def of(cls, config: StackConfig) -> Self:
+    def of(cls, config: TransformerStackConfig) -> Self:
         """Build the attention of one layer with the settings of its stack."""
-        return cls(
-            config.hidden_size,
-            config.hidden_size,
-            config.num_heads,
-            config.attention_dropout,
-            num_kv_heads=config.num_kv_heads,
-            qk_norm=config.qk_norm,
-            **cls.settings(config),
-        )
+        return stack_attention(cls, config, **cls.settings(config))
 
     @classmethod
-    def settings(cls, config: StackConfig) -> dict[str, Any]:
+    def settings(cls, config: TransformerStackConfig) -> dict[str, Any]:
         """Return the constructor arguments that only this kind has."""
         return {}
 

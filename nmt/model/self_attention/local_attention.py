@@ -5,10 +5,10 @@ from typing import Any
 
 from torch import Tensor
 
+from nmt.config.model import TransformerStackConfig
 from nmt.kernels.block_attention import Blocks, joint_attention, near_part
 from nmt.model.attention.memory import AttentionMemory
 from nmt.model.constant_memory import WindowMemory
-from nmt.model.self_attention.kind import StackConfig
 from nmt.model.self_attention.pattern import BlockedAttention
 from nmt.model.target_memory import TargetMemory
 
@@ -26,7 +26,7 @@ class LocalAttention(BlockedAttention):
         self.window = window
 
     @classmethod
-    def settings(cls, config: StackConfig) -> dict[str, Any]:
+    def settings(cls, config: TransformerStackConfig) -> dict[str, Any]:
         """Return w."""
         return {"window": config.attention_window}
 

@@ -5,11 +5,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nmt.config.model import TransformerStackConfig
 from nmt.kernels.attention import attention, masked_softmax
 from nmt.kernels.precision import at_least_float32
 from nmt.model.attention.memory import AttentionMemory
 from nmt.model.attention.relative import RelativePositions
-from nmt.model.self_attention.kind import KindOfSelfAttention, StackConfig, real_keys
+from nmt.model.self_attention.kind import KindOfSelfAttention, real_keys
 
 POSITIONS = 1024
 """n: number of columns of E and F. Position i uses column i mod n."""
@@ -30,7 +31,7 @@ class LowRankAttention(KindOfSelfAttention):
         self.value_length_projection = nn.Parameter(torch.empty(rank, POSITIONS))
 
     @classmethod
-    def settings(cls, config: StackConfig) -> dict[str, Any]:
+    def settings(cls, config: TransformerStackConfig) -> dict[str, Any]:
         """Return k."""
         return {"rank": config.attention_rank}
 
@@ -60,7 +61,7 @@ class LowRankAttention(KindOfSelfAttention):
     def _columns(self, memory: AttentionMemory, *, of_keys: bool) -> Tensor:
         """Return the columns [B, R, S] of E or F for the keys, 0 for padding."""
         table = self.key_length_projection if of_keys else self.value_length_projection
-        places = torch.arange(memory.keys.size(2), device=memory.keys.device) % POSITIONS
+        columns = torch.arange(memory.keys.size(2), device=memory.keys.device) % POSITIONS
         real = real_keys(memory)
         assert real is not None
-        return (table[:, places] * real[:, None]).type_as(memory.keys)
+        return (table[:, columns] * real[:, None]).type_as(memory.keys)

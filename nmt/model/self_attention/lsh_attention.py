@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from nmt.config.model import TransformerStackConfig
 from nmt.kernels.attention import join_heads, masked_softmax, split_heads
 from nmt.kernels.bucket_attention import (
     OWN_SCORE,
@@ -25,7 +26,6 @@ from nmt.model.attention.rotary import rotate
 from nmt.model.layers import Linear
 from nmt.model.self_attention.kind import (
     KindOfSelfAttention,
-    StackConfig,
     is_causal,
     is_search,
     real_keys,
@@ -55,7 +55,7 @@ class LshAttention(KindOfSelfAttention):
         self.draw()
 
     @classmethod
-    def settings(cls, config: StackConfig) -> dict[str, Any]:
+    def settings(cls, config: TransformerStackConfig) -> dict[str, Any]:
         """Return the length of a chunk, the buckets and the hashes."""
         return {
             "chunk": config.attention_block,
@@ -86,8 +86,8 @@ class LshAttention(KindOfSelfAttention):
         causal = is_causal(memory)
         found = ranked_buckets(memory.keys, self.rotations, real_keys(memory))
         visible = visible_pairs(found, self.chunk, causal=causal) > 0
-        places = torch.arange(heads.size(2), device=heads.device)
-        own = places[:, None] == places  # of bools, so that the score is a float32
+        steps = torch.arange(heads.size(2), device=heads.device)
+        own = steps[:, None] == steps  # of bools, so that the score is a float32
         return masked_softmax(self.scores(heads, memory.keys) + OWN_SCORE * own, visible)
 
     def contexts(
@@ -111,14 +111,14 @@ class LshAttention(KindOfSelfAttention):
 
     def _step(self, heads: Tensor, memory: AttentionMemory, positions: RelativePositions) -> Tensor:
         """Return the weights [A, H, N, P] of beams [A, H, N, K] for all slots of keys."""
-        assert positions.places is not None
-        now, places = positions.places
+        assert positions.in_step is not None
+        now, earlier = positions.in_step
         scores = self.scores(heads, memory.keys)
         path = torch.ones_like(scores[:, :1]) > 0  # [A, 1, N, P], the past of each beam
         if memory.mask is not None:
             assert isinstance(memory.mask, Tensor)
             path = memory.mask == 0
-        own = (places == now) & path
+        own = (earlier == now) & path
         theirs = hash_buckets(memory.keys, self.rotations)[..., None, :]  # [A, H, R, 1, P]
         # The bucket of the query's own key. The query's hash could differ because of rounding.
         mine = theirs.masked_fill(~own[:, :, None], -1).amax(-1, keepdim=True)  # [A, H, R, N, 1]

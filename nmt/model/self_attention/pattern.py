@@ -61,21 +61,21 @@ class PatternAttention(KindOfSelfAttention):
     ) -> tuple[Tensor, Tensor | None]:
         """Return the mask of the explicit form, broadcastable to [B, H, T, S], and the bias."""
         if not isinstance(memory.mask, AttentionMask):
-            assert positions.places is not None
-            now, places = positions.places
-            allowed = self.allows(now[:, None], places[None], None)
+            assert positions.in_step is not None
+            now, earlier = positions.in_step
+            allowed = self.allows(now[:, None], earlier[None], None)
             if memory.mask is not None:
                 # The heads may have different windows: broadcast both masks.
                 allowed = torch.where(allowed, memory.mask, float("-inf"))
-            return allowed, self.bias(now[:, None], places[None])
-        places = torch.arange(heads.size(2), device=heads.device)
+            return allowed, self.bias(now[:, None], earlier[None])
+        steps = torch.arange(heads.size(2), device=heads.device)
         real, lengths = real_keys(memory), None
         if real is not None:
             lengths = real.sum(1)[:, None, None, None]
-        allowed = self.allows(places[:, None], places[None], lengths) & memory.mask.allowed
+        allowed = self.allows(steps[:, None], steps[None], lengths) & memory.mask.allowed
         # A padded query may otherwise have no key. Its context is not used.
-        allowed = allowed | (places[:, None] == places)
-        return allowed, self.bias(places[:, None], places[None])
+        allowed = allowed | (steps[:, None] == steps)
+        return allowed, self.bias(steps[:, None], steps[None])
 
 
 class BlockedAttention(PatternAttention):

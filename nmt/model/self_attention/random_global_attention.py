@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nmt.config.model import TransformerStackConfig
 from nmt.kernels.block_attention import (
     Blocks,
     chosen_part,
@@ -13,7 +14,6 @@ from nmt.kernels.block_attention import (
     masked_attention,
     near_part,
 )
-from nmt.model.self_attention.kind import StackConfig
 from nmt.model.self_attention.pattern import BlockedAttention
 
 
@@ -35,7 +35,7 @@ class RandomGlobalAttention(BlockedAttention):
         self.block, self.random_blocks, self.global_blocks = block, random_blocks, global_blocks
 
     @classmethod
-    def settings(cls, config: StackConfig) -> dict[str, Any]:
+    def settings(cls, config: TransformerStackConfig) -> dict[str, Any]:
         """Return the length of a block, r and g."""
         return {
             "block": config.attention_block,

@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nmt.config.model import TransformerStackConfig
 from nmt.kernels.block_attention import Blocks, joint_attention, near_part, stride_part
-from nmt.model.self_attention.kind import StackConfig
 from nmt.model.self_attention.pattern import BlockedAttention
 
 
@@ -25,7 +25,7 @@ class StridedAttention(BlockedAttention):
         self.stride = stride
 
     @classmethod
-    def settings(cls, config: StackConfig) -> dict[str, Any]:
+    def settings(cls, config: TransformerStackConfig) -> dict[str, Any]:
         """Return l."""
         return {"stride": config.attention_stride}
 

@@ -13,6 +13,7 @@ from typing import Any
 from nmt.durable_file import atomic_write
 from nmt.reporting.pages.bar_chart import histogram
 from nmt.reporting.pages.self_contained import fill_page, printable
+from nmt.reporting.text_table import format_bytes
 
 Row = Mapping[str, Any]
 
@@ -229,8 +230,8 @@ def _cost(cost: Row) -> str:
         "target pieces per update, at most": f"{cost['batch_tokens']:,}",
         "padding": f"{cost['padding_share']:.1%}",
         "largest batch": f"{rows:,} × {width:,} pieces",
-        "prepared text on disk": _bytes(cost["encoded_bytes"]),
-        "order of the pairs in memory": _bytes(cost["order_bytes"]),
+        "prepared text on disk": format_bytes(cost["encoded_bytes"]),
+        "order of the pairs in memory": format_bytes(cost["order_bytes"]),
     }
     entries = (f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts.items())
     return f'<dl class="facts">{"".join(entries)}</dl>'
@@ -270,14 +271,6 @@ def _scrolled(rows: str, label: str) -> str:
         f'<div class="scroll" tabindex="0" role="region" aria-label="{_text(label)}">'
         f'<table class="numbers">{rows}</table></div>'
     )
-
-
-def _bytes(count: float) -> str:
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:,.0f} {unit}" if unit == "B" else f"{count:,.1f} {unit}"
-        count /= 1024
-    return f"{count:,.1f} TiB"
 
 
 def _text(text: str) -> str:

@@ -51,7 +51,7 @@ def save_faithfulness_page(
     """Write a page. The file appears complete or not at all.
 
     Args:
-        report: `nmt.evaluation.faithfulness_report.FaithfulnessReport.plain`.
+        report: `nmt.evaluation.attention.faithfulness_report.FaithfulnessReport.plain`.
         sentences: The sentences to draw.
         path: The file; missing folders are created.
         title: The heading.

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from nmt.reporting.heatmaps.heatmap import Heatmap
 from nmt.reporting.heatmaps.rendering import heatmap_image
-from nmt.reporting.trackers.tracked_run import TrackedRun, best_names
+from nmt.reporting.trackers.tracked_run import TrackedRun, TrackerLog
 
 _MOST_PARAMETERS = 100  # of one call
 _LONGEST_VALUE = 500  # characters
@@ -17,7 +17,7 @@ _TIMEOUTS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRI
 """With MLflow's defaults, a training waits minutes for an unreachable server."""
 
 
-class MlflowLog:
+class MlflowLog(TrackerLog):
     """A `MetricLog` that records a run of MLflow.
 
     The environment variable MLFLOW_TRACKING_URI names the server, database or folder.
@@ -72,13 +72,9 @@ class MlflowLog:
         image = heatmap_image(heatmap)
         self._client.log_image(self.identifier, image, artifact_file=f"{tag}/{step:08}.png")
 
-    def best(self, step: int, scores: Mapping[str, float]) -> None:
-        """Record the scores of the best model, ``best/...``."""
-        self.scalars(step, best_names(scores))
-
     def finished(self, step: int, scores: Mapping[str, float]) -> None:
         """Record the final scores and the end of the run."""
-        self.best(step, scores)
+        super().finished(step, scores)
         self._status = "FINISHED"
 
     def flush(self) -> None:

@@ -7,29 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
 
 from nmt.config.schema import TrackerName
 from nmt.durable_file import write_durably
 from nmt.errors import UserError
 from nmt.reporting.heatmaps.heatmap import Heatmap
 from nmt.reporting.metric_log import MetricLog
-from nmt.reporting.trackers.tracked_run import TrackedRun
-
-if TYPE_CHECKING:
-    from nmt.reporting.trackers.mlflow_log import MlflowLog
-    from nmt.reporting.trackers.trackio_log import TrackioLog
-    from nmt.reporting.trackers.wandb_log import WandbLog
+from nmt.reporting.trackers.tracked_run import TrackedRun, TrackerLog
 
 IDENTIFIERS = "trackers.json"
 """The file in a run folder with the run's identifier in each tracker."""
-
-
-class Tracker(MetricLog, Protocol):
-    """A metric log of a tracker."""
-
-    identifier: str
-    """The identifier of the run in the tracker, with which a resumed run continues."""
 
 
 def check_trackers(names: Sequence[str]) -> None:
@@ -72,7 +59,7 @@ def open_trackers(
     return logs
 
 
-def _open(name: TrackerName, run: TrackedRun) -> MlflowLog | WandbLog | TrackioLog:
+def _open(name: TrackerName, run: TrackedRun) -> TrackerLog:
     match name:  # each library is loaded only where it is used
         case TrackerName.MLFLOW:
             from nmt.reporting.trackers.mlflow_log import MlflowLog

@@ -1,4 +1,4 @@
-"""A run as trackers record it."""
+"""A run as trackers record it, and the base class of their logs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from nmt.reporting.metric_log import MetricLog
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,24 @@ class TrackedRun:
 def new_identifier() -> str:
     """Return an identifier that no other run has, of letters and digits."""
     return uuid.uuid4().hex[:16]
+
+
+class TrackerLog(MetricLog):
+    """A metric log of a tracker, in which scores of the best model are numbers like others.
+
+    Attributes:
+        identifier: The identifier of the run in the tracker, with which a resumed run continues.
+    """
+
+    identifier: str
+
+    def best(self, step: int, scores: Mapping[str, float]) -> None:
+        """Record the scores of the best model, ``best/...``."""
+        self.scalars(step, best_names(scores))
+
+    def finished(self, step: int, scores: Mapping[str, float]) -> None:
+        """Record the final scores."""
+        self.best(step, scores)
 
 
 def best_names(scores: Mapping[str, float]) -> dict[str, float]:

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 
 from nmt.reporting.heatmaps.heatmap import Heatmap
 from nmt.reporting.heatmaps.rendering import heatmap_image
-from nmt.reporting.trackers.tracked_run import TrackedRun, best_names, new_identifier
+from nmt.reporting.trackers.tracked_run import TrackedRun, TrackerLog, new_identifier
 
 
-class TrackioLog:
+class TrackioLog(TrackerLog):
     """A `MetricLog` that records a run of Trackio. TRACKIO_DIR names the folder of all runs.
 
     Attributes:
@@ -46,14 +46,6 @@ class TrackioLog:
     def heatmap(self, step: int, tag: str, heatmap: Heatmap) -> None:
         """Record a heatmap as a picture."""
         self._run.log({tag: self._trackio.Image(heatmap_image(heatmap))}, step=step)
-
-    def best(self, step: int, scores: Mapping[str, float]) -> None:
-        """Record the scores of the best model, ``best/...``."""
-        self.scalars(step, best_names(scores))
-
-    def finished(self, step: int, scores: Mapping[str, float]) -> None:
-        """Record the final scores."""
-        self.best(step, scores)
 
     def flush(self) -> None:
         """Do nothing: a thread writes the records."""

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 
 from nmt.reporting.heatmaps.heatmap import Heatmap
 from nmt.reporting.heatmaps.rendering import heatmap_image
-from nmt.reporting.trackers.tracked_run import TrackedRun, best_names, new_identifier
+from nmt.reporting.trackers.tracked_run import TrackedRun, TrackerLog, new_identifier
 
 _OFFLINE = {"WANDB_MODE": "offline", "WANDB_ERROR_REPORTING": "false", "WANDB_SILENT": "true"}
 """WANDB_MODE=online sends the run to the server; ``wandb sync`` sends it later."""
 
 
-class WandbLog:
+class WandbLog(TrackerLog):
     """A `MetricLog` that records a run of Weights & Biases in the run folder.
 
     The horizontal axis is the metric ``update``, not the step of Weights & Biases. That step must
@@ -57,14 +57,6 @@ class WandbLog:
     def heatmap(self, step: int, tag: str, heatmap: Heatmap) -> None:
         """Record a heatmap as a picture."""
         self._run.log({"update": step, tag: self._wandb.Image(heatmap_image(heatmap))})
-
-    def best(self, step: int, scores: Mapping[str, float]) -> None:
-        """Record the scores of the best model, ``best/...``."""
-        self.scalars(step, best_names(scores))
-
-    def finished(self, step: int, scores: Mapping[str, float]) -> None:
-        """Record the final scores."""
-        self.best(step, scores)
 
     def flush(self) -> None:
         """Do nothing: another process writes the records."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nmt.config.data import SourceConfig
+from nmt.config.source_settings import SourceConfig
 from nmt.data.sources.open_source import open_source
 from nmt.data.sources.pair_source import DataFault, PairSource
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nmt.config.data import Documents, SourceConfig
+from nmt.config.source_settings import Documents, SourceConfig
 from nmt.data.sources.documents import Boundaries
 from nmt.data.sources.faulty_rows import WithoutFaultyRows
 from nmt.data.sources.open_source import open_source, read_whole

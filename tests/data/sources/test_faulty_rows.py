@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from nmt.config.data import SourceConfig
+from nmt.config.source_settings import SourceConfig
 from nmt.data.sources.faulty_rows import WithoutFaultyRows
 from nmt.data.sources.open_source import open_source
 

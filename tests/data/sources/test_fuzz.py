@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nmt.config.data import SourceConfig
+from nmt.config.source_settings import SourceConfig
 from nmt.data.sources.encodings import marked_encoding, utf16_without_mark
 from nmt.data.sources.open_source import open_source
 from nmt.data.sources.pair_source import DataFault, PairSource

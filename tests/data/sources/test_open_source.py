@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from nmt.config.data import SourceConfig
+from nmt.config.source_settings import SourceConfig
 from nmt.data.sources.file_patterns import find_files
 from nmt.data.sources.open_source import open_source, read_all
 from nmt.errors import UserError

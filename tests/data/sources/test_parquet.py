@@ -8,7 +8,7 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from nmt.config.data import SourceConfig
+from nmt.config.source_settings import SourceConfig
 from nmt.data.sources.encodings import UNDECODED
 from nmt.data.sources.open_source import open_source
 from nmt.errors import UserError

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from sheets import export, sentences, with_faults
 
-from nmt.config.data import FilesDataConfig, SourceConfig
+from nmt.config.data import FilesDataConfig
+from nmt.config.source_settings import SourceConfig
 from nmt.data.corpus import split_sources
 from nmt.data.sources.faulty_rows import WithoutFaultyRows
 from nmt.data.sources.open_source import open_source, read_all

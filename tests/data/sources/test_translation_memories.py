@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nmt.config.data import SourceConfig
+from nmt.config.source_settings import SourceConfig
 from nmt.data.sources.open_source import open_source
 from nmt.data.sources.pair_source import DataFault
 from nmt.data.sources.xml_records import LONGEST_UNIT

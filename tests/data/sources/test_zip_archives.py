@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nmt.config.data import SourceConfig
+from nmt.config.source_settings import SourceConfig
 from nmt.data.sources.open_source import open_source
 from nmt.data_check.file_languages import languages_of_files
 from nmt.errors import UserError

@@ -1,0 +1,1 @@
+"""Preparation: filters judge the text, tokenizers are trained, pieces are encoded and cached."""

@@ -1,0 +1,1 @@
+"""What attention weights show: maps, word alignments, statistics, faithfulness."""
