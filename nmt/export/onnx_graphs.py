@@ -9,7 +9,8 @@ heads of keys and values, K head size.
 
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,18 @@ def save_onnx(checkpoint: Checkpoint, folder: Path) -> None:
     _write_graphs(_model(checkpoint), folder)
 
 
+@contextmanager
+def _without_notes() -> Iterator[None]:
+    """Hide notes of the exporter, e.g. of a missing torchvision, which no such graph uses."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
 def _write_graphs(model: TranslationModel, folder: Path) -> None:
     ids = torch.tensor([[4, 5, 6, EOS], [4, 5, EOS, PAD]])
     mask = ids != PAD
@@ -167,9 +180,10 @@ def _write(
     outputs: Sequence[str],
     path: Path,
 ) -> None:
-    # The exporter warns of a missing torchvision, which no graph of a translation model uses.
-    logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
-    with warnings.catch_warnings():  # warnings about names of axes and about torch's own code
+    with (
+        _without_notes(),
+        warnings.catch_warnings(),
+    ):  # warnings about names of axes and about torch's own code
         warnings.simplefilter("ignore")
         torch.onnx.export(
             graph,
