@@ -5,12 +5,15 @@ from pathlib import Path
 import pytest
 
 from nmt.data.sources.pair_source import PairChunk
+from nmt.data.text_files import read_pair
 from nmt.data_check import exchanged_sides
 from nmt.data_check.even_sample import EvenSample
 from nmt.data_check.exchanged_sides import exchanged_pairs
 from nmt.data_check.findings import exchanged_findings
 
-PHRASEBOOK = Path(__file__).resolve().parents[2] / "data" / "phrasebook"
+ROOT = Path(__file__).resolve().parents[2]
+PHRASEBOOK = ROOT / "data" / "phrasebook"
+TATOEBA = ROOT.parent / "shared" / "data" / "tatoeba-de-en"
 EXCHANGED = [3, 199, 200, 777]
 
 
@@ -87,3 +90,14 @@ def test_the_finding_names_all_rows(tag: str | None) -> None:
     assert finding.count == 4
     assert "sheet.csv, rows 5, 201, 202, 779" in finding.message
     assert finding.locations[0].text.startswith(sources[3][:20])
+
+
+@pytest.mark.skipif(not TATOEBA.exists(), reason="the corpus is not part of the project")
+def test_pairs_exchanged_in_real_text_are_found() -> None:
+    sources, targets = read_pair(TATOEBA / "train.de.gz", TATOEBA / "train.en.gz")
+    planted = range(0, len(sources), 461)
+    for index in planted:
+        sources[index], targets[index] = targets[index], sources[index]
+    found = set(exchanged_pairs(sources, targets))
+    assert found <= set(planted)
+    assert len(found) >= 0.95 * len(planted)
