@@ -28,7 +28,7 @@ SERVER = """
 import json, os, pathlib, signal, sys
 import sacrebleu, torch, torch._dynamo
 import nmt.sweeps.train_application, nmt.reporting.heatmaps.single_figure
-from nmt import pipeline
+from nmt.run import stages
 from nmt.cli.main import main
 
 def arm(owner, name, number, late):
@@ -61,7 +61,7 @@ for line in sys.stdin:
 PLACES = {  # a moment of each kind, and the maximum number of earlier calls
     "a step": [("torch.Tensor", "backward", 7)],
     "a validation": [
-        ("pipeline", "evaluate_model", 2),
+        ("stages", "evaluate_model", 2),
         ("sacrebleu.metrics.bleu.BLEU", "corpus_score", 2),
     ],
     # Two of each come before training: the settings are written in the same way.

@@ -15,12 +15,11 @@ import typer
 from fuzzing import COUNT, VALUES, Faults, draws
 from hostile_archives import special_paths
 
-from nmt import pipeline
 from nmt.bench import bench_runs
 from nmt.cli.completion import __main__ as completion
 from nmt.cli.main import app
 from nmt.errors import UserError
-from nmt.run import preparation
+from nmt.run import preparation, stages
 
 SERVES = {"serve"}  # commands that end only when they are stopped
 FILES = {  # options and arguments that are paths, with good values
@@ -118,7 +117,7 @@ def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
         raise UserError("the settings are in order")
 
     monkeypatch.chdir(folder)
-    for module in (pipeline, bench_runs, preparation):
+    for module in (stages, bench_runs, preparation):
         monkeypatch.setattr(module, "prepare_corpus", stop)
     yield folder
     (folder / "locked").chmod(0o600)
