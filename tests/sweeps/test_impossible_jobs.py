@@ -59,7 +59,7 @@ def test_what_cannot_be_composed_is_skipped_and_the_others_run(
     assert reason in rows[0]["reason"]
     assert reason in result.err
     assert result.err.count("\n") == 1, "one line for one reason"
-    assert f"row 1 skipped: {reason}" in result.out
+    assert f"rows 1, 2 skipped: {reason}" in result.out
 
 
 def test_a_choice_below_a_swept_group_is_skipped_where_it_does_not_exist(
