@@ -85,10 +85,10 @@ class Source:
         plain: bool,
     ) -> "Source":
         """Count the pieces, for which the host waits once; pad the batch for fixed shapes."""
-        lengths = sizes = mask.sum(1).cpu()
+        lengths = sizes = mask.sum(1).tolist()
         if regions is not None and not model.reads_text:
-            sizes = regions.mask.sum(1).cpu()
-        limits = (sizes * options.max_length_ratio).long() + options.max_length_extra
+            sizes = regions.mask.sum(1).tolist()
+        limits = (torch.tensor(sizes) * options.max_length_ratio).long() + options.max_length_extra
         fixed = dispatch.repeats_shapes(ids) and not plain
         if fixed:
             rows, columns = -len(ids) % SENTENCE_MULTIPLE, -ids.size(1) % SOURCE_MULTIPLE
@@ -97,8 +97,7 @@ class Source:
             ids[len(lengths) :, 0] = EOS
             mask[len(lengths) :, 0] = True
             regions = None if regions is None else regions.with_rows(rows)
-        counts = lengths.tolist(), sizes.tolist()
-        return cls(ids, mask, *counts, limits, int(limits.max()), fixed, regions)
+        return cls(ids, mask, lengths, sizes, limits, int(limits.max()), fixed, regions)
 
     @property
     def padding(self) -> int:
@@ -225,14 +224,16 @@ class Loop:
             options: The penalties of the scores.
             count: Number of adjacent rows per sentence of the batch.
         """
+        limits = self.source.limits.tolist()  # one read for all hypotheses
         return [
-            [self._hypothesis(row, path, options, count) for path in found]
+            [self._hypothesis(row, path, options, count, limits[row // count]) for path in found]
             for row, found in enumerate(paths)
         ]
 
-    def _hypothesis(self, row: int, path: Path, options: DecodingConfig, count: int) -> Hypothesis:
+    def _hypothesis(
+        self, row: int, path: Path, options: DecodingConfig, count: int, limit: int
+    ) -> Hypothesis:
         sentence, source = row // count, self.source
-        limit = int(source.limits[sentence])
         if self.weights is None:
             return path.hypothesis(options, None, limit)
         pieces = slice(source.lengths[sentence] if self.model.reads_text else 0)
