@@ -31,6 +31,7 @@ from nmt.decoding.answers import (
     same_ranks,
     whole_lines,
 )
+from nmt.decoding.batches import CHUNK_BATCHES
 from nmt.decoding.constrained.constraints import Constraints
 from nmt.decoding.line_lengths import LongLines
 from nmt.decoding.long_lines import SentenceCutter, trained_pieces
@@ -42,8 +43,6 @@ from nmt.evaluation.attention.aligner import Aligner
 from nmt.evaluation.attention.alignment_extractor import AlignmentExtractor, default_extractor
 from nmt.text.valid_text import check_texts
 from nmt.user_path import user_path
-
-_CHUNK_BATCHES = 16  # batches read ahead, so that sentences of similar length share a batch
 
 
 class Model:
@@ -293,7 +292,7 @@ class Model:
         return SentenceCutter(self._translator.tokenizers.source, long_lines, limit)
 
     def _stream(self, sentences: Iterator[str], options: SearchOptions) -> Iterator[str]:
-        size = _CHUNK_BATCHES * self._translator.decoding.batch_size
+        size = CHUNK_BATCHES * self._translator.decoding.batch_size
         while chunk := list(islice(sentences, size)):
             yield from (found.text for found in self.search(chunk, **options))
 

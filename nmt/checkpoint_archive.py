@@ -40,7 +40,7 @@ def check_archive(path: Path) -> None:
             if len(pickles) != 1 or pickles[0].file_size > _LARGEST_PICKLE:
                 raise ArchiveError("it has no index of a usual size")
             _check_operations(archive.read(pickles[0]))
-    except (ArchiveError, OSError):
+    except (ArchiveError, OSError, MemoryError):
         raise
     # On other bytes, zipfile raises BadZipFile, struct.error, EOFError, ValueError, KeyError, ...
     except Exception as error:

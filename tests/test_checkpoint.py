@@ -289,3 +289,19 @@ def test_a_run_stands_for_its_best_model_or_else_its_last(tmp_path: Path) -> Non
     assert find_checkpoint(checkpoints / "last.pt") == checkpoints / "last.pt"
     with pytest.raises(UserError, match="there is no run or checkpoint"):
         find_checkpoint(tmp_path / "none")
+
+
+def test_a_lack_of_memory_is_not_damage(
+    checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "model.pt"
+    save_checkpoint(checkpoint, path)
+
+    def exhausted(*_: Any, **__: Any) -> None:
+        raise MemoryError
+
+    for module, name in ((zipfile, "ZipFile"), (torch, "load")):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, name, exhausted)
+            with pytest.raises(MemoryError):
+                load_checkpoint(path)

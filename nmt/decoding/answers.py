@@ -131,21 +131,21 @@ class Answerer:
             advance: Called after each batch with the finished share of the work.
         """
         parts = [part for line in lines for part in line]
-        places = part_numbers(lines, numbers)
+        of_parts = part_numbers(lines, numbers)
         asked = part_constraints(lines, constraints)
         found = self.translator.translate(
             parts,
             constraints=asked,
             need_weights=need_weights,
             sampling=self._sampling,
-            numbers=places,
+            numbers=of_parts,
             wanted=1 if self._n_best == 1 else None,  # several may have the same text
             advance=lambda done, share: advance(share),
         )
         if self._minimum_risk:
             texts = [self._of_least_risk(translation) for translation in found]
         else:
-            texts = self._different_texts(parts, places, asked, found, need_weights=need_weights)
+            texts = self._different_texts(parts, of_parts, asked, found, need_weights=need_weights)
         answers = []
         start = 0
         for line in lines:
@@ -178,7 +178,7 @@ class Answerer:
     def _different_texts(
         self,
         parts: Sequence[str],
-        places: Sequence[int],
+        of_parts: Sequence[int],
         asked: Sequence[Constraints] | None,
         found: Sequence[Translation],
         *,
@@ -190,7 +190,7 @@ class Answerer:
         for attempt in range(1, MORE_ROUNDS + 1):
             if not lacking:
                 break
-            sentences, numbers = [parts[i] for i in lacking], [places[i] for i in lacking]
+            sentences, numbers = [parts[i] for i in lacking], [of_parts[i] for i in lacking]
             mine = None if asked is None else [asked[i] for i in lacking]
             more = self._attempt(attempt, sentences, numbers, mine, need_weights=need_weights)
             still_lacking = []

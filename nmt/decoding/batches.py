@@ -11,6 +11,9 @@ AUTOMATIC_TOKENS = 40_960
 """On a GPU, the source pieces of a batch, with padding, times the hypotheses of each sentence. A
 few thousand rows use all of the GPU. Their logits and keys fit in a few gigabytes."""
 
+CHUNK_BATCHES = 16
+"""Batches of sentences that are read ahead and sorted, so that a batch has similar lengths."""
+
 LENGTH_MULTIPLE, SIZE_MULTIPLE = 8, 8
 """For few shapes, lengths are rounded up to a multiple of the first number, and larger batch sizes
 are rounded down to a multiple of the second."""

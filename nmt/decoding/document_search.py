@@ -135,31 +135,30 @@ def translate_documents(
     sentences: Sequence[str],
     documents: Documents = None,
     *,
-    wanted: int | None = None,
     advance: Advance = lambda done, share: None,
 ) -> list[Translation]:
-    """Translate sentences with the context that the model reads.
+    """Return the best translations of sentences, with the context that the model reads.
 
     Args:
         engine: Translates the sentences.
         size: The amount of context that the model reads.
         sentences: In the order of their documents.
         documents: The document of each sentence.
-        wanted, advance: See `nmt.decoding.translator.Translator.translate`.
+        advance: See `nmt.decoding.translator.Translator.translate`.
 
     Returns:
         One translation per sentence, without the context of the target.
     """
     if not size.targets:
         joined = with_context(engine.tokenizers, size, sentences, documents)
-        return engine.translate(joined, wanted=wanted, advance=advance)
+        return engine.translate(joined, wanted=1, advance=advance)
     found: dict[int, Translation] = {}
     waves = _Waves(engine.tokenizers, size, sentences, documents)
     for indices in waves:
         joined, prefixes = waves.joined(indices)
         results = engine.translate(
             joined,
-            wanted=wanted,
+            wanted=1,
             constraints=[target_context(before) for before in prefixes],
             advance=lambda done, share: advance(
                 len(found) + done, (len(found) + done) / len(sentences)

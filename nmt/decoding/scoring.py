@@ -18,12 +18,12 @@ from nmt import runtime
 from nmt.config.schema import LengthNormalization
 from nmt.data.batches.batch import Batch, collate
 from nmt.data.batches.length_batches import batches_by_length
+from nmt.decoding.batches import CHUNK_BATCHES
 from nmt.decoding.hypothesis import length_divisor
 from nmt.decoding.sentence_features import regions_of
 from nmt.decoding.translator import Translator
 from nmt.model.seq2seq import TranslationModel
 
-_CHUNK_BATCHES = 16  # batches per chunk of pairs; pairs of similar length share a batch
 _BATCH_TOKENS = 4096  # target pieces of a batch
 _LOGITS = 1 << 25  # logits in memory at a time
 
@@ -72,7 +72,7 @@ def score_translations(
         translations: Number of translations per sentence.
     """
     stream, done = iter(pairs), 0
-    while chunk := list(islice(stream, _CHUNK_BATCHES * translator.decoding.batch_size)):
+    while chunk := list(islice(stream, CHUNK_BATCHES * translator.decoding.batch_size)):
         numbers = [(done + i) // translations for i in range(len(chunk))]
         yield from _score_chunk(translator, chunk, numbers)
         done += len(chunk)

@@ -1,7 +1,8 @@
 """Scores of bootstrap resamples of a text, equal to those that sacreBLEU draws, in less memory.
 
 sacreBLEU copies the counts of all sentences for each resample. Here a resample is a vector of how
-often it contains each sentence, so the sums of a resample are a matrix product.
+often it contains each sentence, so the sums of a resample are a matrix product. Counts and scores
+of single resamples need private methods of sacreBLEU; tests compare the results with its command.
 
 Legend: N sentences, K counts of a sentence, R resamples.
 """

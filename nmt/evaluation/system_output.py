@@ -69,6 +69,6 @@ def translate_test_set(
     if translator.model.feature_size is not None:
         translator = translator.with_features(test_set.features)
     sources, documents = test_set.source, test_set.documents
-    found = translate_documents(translator, context, sources, documents, wanted=1, advance=advance)
+    found = translate_documents(translator, context, sources, documents, advance=advance)
     truncated = [bool(one.hypotheses) and one.hypotheses[0].at_limit for one in found]
     return SystemOutput(name, [one.text for one in found], truncated)

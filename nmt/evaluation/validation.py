@@ -206,7 +206,6 @@ def _translations(
             context,
             [text.source[index] for index in indices],
             [numbers[index] for index in indices],
-            wanted=1,
             advance=stage("validating", len(indices)),
         )
         texts = iter([one.text for one in found])

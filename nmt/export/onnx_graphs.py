@@ -180,11 +180,8 @@ def _write(
     outputs: Sequence[str],
     path: Path,
 ) -> None:
-    with (
-        _without_notes(),
-        warnings.catch_warnings(),
-    ):  # warnings about names of axes and about torch's own code
-        warnings.simplefilter("ignore")
+    with _without_notes(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about names of axes, and about torch's own code
         torch.onnx.export(
             graph,
             given,

@@ -57,7 +57,7 @@ def _returns_sums(device: torch.device, dtype: torch.dtype) -> bool:
     try:
         product = torch.mm(factor, factor, out_dtype=torch.float32)
     # Versions of torch without the argument raise a TypeError. Devices without the product raise a
-    # RuntimeError; NotImplementedError is a subclass.
+    # RuntimeError.
     except (RuntimeError, TypeError):
         return False
     return torch.equal(product, factor.float())

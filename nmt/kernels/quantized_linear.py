@@ -196,8 +196,7 @@ def _is_exact(bits: int) -> bool:
     codes = torch.full((32, 256), 2 * zero - 1, dtype=torch.uint8)
     try:
         found = _Product(weight, bits).product(codes)
-    # Processors and versions of torch without this product raise one of these errors;
-    # NotImplementedError is a subclass of RuntimeError.
+    # Processors and versions of torch without this product raise one of these errors.
     except (RuntimeError, TypeError):
         return False
     expected = (codes.double() - zero) @ values.double().t()

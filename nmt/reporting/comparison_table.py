@@ -111,8 +111,8 @@ def _shown_settings(
         and texts.get(key.replace("model.encoder.", "model.decoder.")) == texts[key]
     }
     kept = [key for key in settings if key not in joined.values()]
-    both = [key.replace("model.encoder.", "model.encoder+decoder.") for key in joined]
-    names = [both[list(joined).index(key)] if key in joined else key for key in kept]
+    both = {key: key.replace("model.encoder.", "model.encoder+decoder.") for key in joined}
+    names = [both.get(key, key) for key in kept]
     return dict(zip(_short_keys(names), (texts[key] for key in kept), strict=True))
 
 

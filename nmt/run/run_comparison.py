@@ -11,7 +11,7 @@ from nmt.config.plain import flatten, to_mapping, to_naming_mapping
 from nmt.evaluation.significance import PairedTestName
 from nmt.run.run_record import RunRecord
 from nmt.run.tested_runs import (
-    TestedRuns,
+    ComparedScores,
     by_configuration,
     compare_scores,
     first_of_each_seed,
@@ -66,7 +66,7 @@ def compare_runs(records: Sequence[RunRecord], test: PairedTestName | None) -> C
         }
         for name, record in zip(names, records, strict=True)
     ]
-    tested = TestedRuns() if test is None else compare_scores(names, records, test)
+    tested = ComparedScores() if test is None else compare_scores(names, records, test)
     for n, score in tested.scores.items():
         rows[n] |= {"bleu_interval": score.interval, "bleu_p_value": score.p_value}
     seeds = _over_seeds(rows, records, settings)
@@ -129,7 +129,7 @@ def _over_seeds(
     finished = [n for n, record in enumerate(records) if record.summary]
     found = []
     for group in by_configuration([records[n] for n in finished]):
-        members = first_of_each_seed(records, [finished[place] for place in group])
+        members = first_of_each_seed(records, [finished[index] for index in group])
         if len(members) < 2:
             continue
         chosen = [rows[n] for n in members]
@@ -149,7 +149,7 @@ def _notes(names: Sequence[str], records: Sequence[RunRecord]) -> Iterator[str]:
     finished = [n for n, record in enumerate(records) if record.summary]
     copies = []
     for group in by_configuration([records[n] for n in finished]):
-        members = [finished[place] for place in group]
+        members = [finished[index] for index in group]
         kept = first_of_each_seed(records, members)
         first = {records[n].config.seed: names[n] for n in kept}
         copies += [

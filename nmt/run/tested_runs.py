@@ -25,7 +25,7 @@ _ROUNDING = 0.005  # of a BLEU that is printed with two decimals
 
 
 @dataclass
-class TestedRuns:
+class ComparedScores:
     """The results of a test of significance.
 
     Attributes:
@@ -35,8 +35,6 @@ class TestedRuns:
         signature: The signature of BLEU; empty: nothing was compared.
         notes: What could not be compared, and why.
     """
-
-    __test__ = False  # pytest collects classes of this name
 
     scores: dict[int, PairedScore] = field(default_factory=dict)
     configurations: list[dict[str, Any]] = field(default_factory=list)
@@ -55,7 +53,7 @@ class _Translated(NamedTuple):
 
 def compare_scores(
     names: Sequence[str], records: Sequence[RunRecord], test: PairedTestName
-) -> TestedRuns:
+) -> ComparedScores:
     """Compare the BLEU of each run with that of the first run that has test translations.
 
     Args:
@@ -70,22 +68,22 @@ def compare_scores(
     ]
     if len(runs) < 2:
         why = "fewer than two runs have translations of a test text, so none is compared"
-        return TestedRuns(notes=[why])
+        return ComparedScores(notes=[why])
     data, training = runs[0].record.config.data, runs[0].record.config.training
     try:
         text = of_run(data, "test")
         words = bleu_tokenizer(data.target_language, training.bleu_tokenizer)
         return _compared(runs, text, words, test)
     except UserError as error:
-        return TestedRuns(notes=[f"no test of significance: {error}"])
+        return ComparedScores(notes=[f"no test of significance: {error}"])
 
 
 def _compared(
     runs: Sequence[_Translated], text: TestSet, words: str, test: PairedTestName
-) -> TestedRuns:
+) -> ComparedScores:
     metric = sacrebleu_metric(MetricName.BLEU, words, text.references)
     counts: dict[int, Numbers] = {}
-    result = TestedRuns()
+    result = ComparedScores()
     for run in runs:
         if len(run.translations) == len(text):
             counts[run.number] = sentence_counts(metric, run.translations, None)
@@ -100,16 +98,16 @@ def _compared(
         return result
     found = _paired(equal, counts, metric, text, words, test)
     groups = by_configuration([run.record for run in equal])
-    for place, (run, paired) in enumerate(zip(equal, found.scores, strict=True)):
-        alike = place in groups[0]
+    for index, (run, paired) in enumerate(zip(equal, found.scores, strict=True)):
+        alike = index in groups[0]
         result.scores[run.number] = replace(paired, p_value=None) if alike else paired
     result.signature = found.signature
     seeds = [first_of_each_seed([run.record for run in equal], members) for members in groups]
     if any(len(members) > 1 for members in seeds):
-        of_groups = [[counts[equal[place].number] for place in members] for members in seeds]
+        of_groups = [[counts[equal[index].number] for index in members] for members in seeds]
         result.configurations = [
             {
-                "runs": [equal[place].name for place in members],
+                "runs": [equal[index].name for index in members],
                 "bleu": one.mean,
                 "bleu_difference": one.difference,
                 "bleu_p_value": one.p_value,

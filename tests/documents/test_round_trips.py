@@ -312,7 +312,7 @@ def test_markdown_keeps_its_blocks() -> None:
 
 
 def test_markdown_has_the_same_structure_for_another_parser() -> None:
-    markdown_it = pytest.importorskip("markdown_it", reason="another parser is compared with")
+    markdown_it = pytest.importorskip("markdown_it", reason="needs markdown-it-py, another parser")
     parser = markdown_it.MarkdownIt("commonmark").enable("table")
 
     def shape(text: str) -> list[object]:

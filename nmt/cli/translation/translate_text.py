@@ -18,6 +18,7 @@ from nmt.cli.translation.line_translation import LineTranslation
 from nmt.config.schema import Config
 from nmt.data.features import Features
 from nmt.decoding.answers import Answerer
+from nmt.decoding.batches import CHUNK_BATCHES
 from nmt.decoding.document_answers import DocumentAnswerer
 from nmt.decoding.document_search import common_context
 from nmt.decoding.engine import Engine, Loaded
@@ -31,7 +32,6 @@ from nmt.reporting.command_progress import CommandProgress
 from nmt.written_file import written_file
 
 _NO_TEXT = "-"  # the text of a sentence whose source is only its features
-_CHUNK_BATCHES = 16  # batches of lines read ahead, so that lines of similar length share a batch
 
 
 def translate_text(
@@ -162,7 +162,7 @@ def _chunks(source: ByteSource, batch_size: int) -> Iterator[list[RawLine]]:
     if at_terminal:
         print("One sentence per line; Ctrl-D ends.", file=sys.stderr)
     reader = LineReader(source, before_wait=_prompt if at_terminal else lambda: None)
-    while lines := reader.read(1 if at_terminal else _CHUNK_BATCHES * batch_size):
+    while lines := reader.read(1 if at_terminal else CHUNK_BATCHES * batch_size):
         yield lines
     if at_terminal:
         print(file=sys.stderr)

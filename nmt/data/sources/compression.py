@@ -57,7 +57,7 @@ def _open_member(path: Path) -> BinaryIO:
         return cast(BinaryIO, opened.open(entry))
     except KeyError:
         raise UserError(f"there is no file {member} in {archive}") from None
-    # RuntimeError: it is encrypted; NotImplementedError: an unknown compression.
+    # RuntimeError: the archive is encrypted, or its compression is unknown.
     except (OSError, ValueError, RuntimeError, zipfile.BadZipFile) as error:
         raise UserError(f"cannot read {path}: {error}") from error
 

@@ -71,6 +71,8 @@ class HubPairs:
         while True:
             try:
                 batch = next(batches, None)
+            except MemoryError:
+                raise
             # `datasets` may run a reader of any format on any file system of fsspec.
             except Exception as error:  # their exceptions have no common type
                 message = f"cannot read {self.name} beyond row {row - 1:,}: {_reason(error)}"
@@ -108,7 +110,7 @@ class HubPairs:
                 return datasets.load_dataset(
                     self.dataset, self.subset, split=self.split, streaming=self.streaming
                 )
-        except UserError:
+        except (UserError, MemoryError):
             raise
         except Exception as error:  # from any library under `datasets`, as in `_records`
             raise UserError(

@@ -17,6 +17,7 @@ from nmt.data.batches.length_batches import batches_by_length
 from nmt.data.batches.regions import Regions
 from nmt.data.features import Features
 from nmt.data.word_links import Link
+from nmt.decoding.batches import CHUNK_BATCHES
 from nmt.decoding.sentence_features import check_feature_size, regions_of
 from nmt.errors import UserError
 from nmt.evaluation.attention.alignment_extractor import AlignmentExtractor
@@ -30,7 +31,6 @@ from nmt.evaluation.attention.attention_map import (
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.tokenizer import TokenizerPair
 
-_CHUNK_BATCHES = 16  # read at a time and sorted, so that a batch has pairs of similar length
 _BATCH_TOKENS = 4096  # limits the memory of the weights of long sentences
 
 Result = TypeVar("Result")
@@ -143,7 +143,7 @@ class Aligner:
         depend on the number of pairs. `advance` is called after each batch.
         """
         stream, done = iter(pairs), 0
-        while chunk := list(islice(stream, _CHUNK_BATCHES * self._batch_size)):
+        while chunk := list(islice(stream, CHUNK_BATCHES * self._batch_size)):
             numbers = range(done, done + len(chunk))
             advance_all = partial(_advance_after, advance, done)
             yield from self._apply_to_chunk(chunk, numbers, function, advance_all)

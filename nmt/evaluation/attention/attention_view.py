@@ -100,7 +100,7 @@ def hypothesis_views(
                 f"{translation.source!r} is empty after normalization, so there is no attention "
                 "to show"
             )
-        different = _first_places(translation.texts)
+        different = _first_occurrences(translation.texts)
         if rank >= len(different):
             raise UserError(
                 f"the beam has {len(different)} different translations of {translation.source!r}, "
@@ -114,9 +114,9 @@ def hypothesis_views(
     return views
 
 
-def _first_places(texts: Sequence[str]) -> list[int]:
+def _first_occurrences(texts: Sequence[str]) -> list[int]:
     """Return the index of each text's first occurrence, as N-best lists of `nmt translate` do."""
-    return [place for place, text in enumerate(texts) if text not in texts[:place]]
+    return [index for index, text in enumerate(texts) if text not in texts[:index]]
 
 
 def forced_views(

@@ -76,7 +76,7 @@ def _rows(
     """Yield each sentence after its context; and its translation, if asked for, likewise."""
     texts = [""] * len(sentences)
     if translated:
-        texts = [found.text for found in translate_documents(translator, size, sentences, wanted=1)]
+        texts = [found.text for found in translate_documents(translator, size, sentences)]
     lines = ContextLines(translator.tokenizers, size)
     for sentence, text in zip(sentences, texts, strict=True):
         source = lines.joined(sentence)

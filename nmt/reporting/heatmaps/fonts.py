@@ -134,7 +134,7 @@ def _list_new_fonts() -> bool:
     for path in font_manager.findSystemFonts():
         if path not in listed:
             # Raised on damaged, unreadable and bitmap fonts; the picture uses the other fonts.
-            with contextlib.suppress(OSError, RuntimeError, ValueError, NotImplementedError):
+            with contextlib.suppress(OSError, RuntimeError, ValueError):
                 manager.addfont(path)
     return len({entry.fname for entry in manager.ttflist}) > len(listed)
 

@@ -118,3 +118,19 @@ def test_a_dataset_that_cannot_be_had_is_named() -> None:
     expected = r"no-such/dataset.*split 'train'.*local copy with data\.train\.dataset=FOLDER"
     with pytest.raises(UserError, match=expected):
         list(_open("no-such/dataset").chunks(10))
+
+
+def test_a_lack_of_memory_is_no_fault_of_the_dataset(
+    tmp_path: Path, read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import datasets
+
+    def exhausted(*_: Any, **__: Any) -> None:
+        raise MemoryError
+
+    folder = _folder(tmp_path / "corpus", FLAT, "jsonl")
+    for owner, name in ((datasets.Dataset, "iter"), (datasets, "load_dataset")):
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, exhausted)
+            with pytest.raises(MemoryError):
+                read(_open(folder))

@@ -67,7 +67,7 @@ def test_teacher_forcing_gives_the_weights_of_any_hypothesis_of_a_beam(
 def test_results_keep_their_order_and_do_not_depend_on_the_batch(
     size: int, translator: Translator, pairs: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_CHUNK_BATCHES", 2)  # so that there are several chunks
+    monkeypatch.setattr(module, "CHUNK_BATCHES", 2)  # so that there are several chunks
     aligner = _aligner(translator, size)
     single = [next(aligner.attention_maps([pair])) for pair in pairs]
     together = list(aligner.attention_maps(pairs))
@@ -94,7 +94,7 @@ def test_pairs_are_consumed_lazily(translator: Translator) -> None:
 
     links = _aligner(translator, 1).links(endless(), AlignmentExtractor(0, None, shift=False))
     first = next(links)
-    assert consumed == module._CHUNK_BATCHES
+    assert consumed == module.CHUNK_BATCHES
     assert next(links) == first
 
 
