@@ -338,6 +338,7 @@ def test_coverage_is_of_the_positions_that_the_model_reads(
         assert record["score"] == pytest.approx(record["log_prob"] + penalty, abs=0.02)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 @pytest.mark.parametrize("command", ["score", "align"])
 def test_lines_of_a_pipe_have_no_features(
     command: str, trained: tuple[str, Path, Path], refused: Callable[..., str], tmp_path: Path
