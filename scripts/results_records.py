@@ -3,11 +3,12 @@
 A record is a row of docs/results.md: one configuration, with the runs of its seeds.
 
     title, section    the names of the row and of its table
-    command           the command that trains it; FOLDER and FILE replace paths of one machine
+    command           the command that trained it; FOLDER and FILE replace paths of one machine. The
+                      pages show the shortest equal one, see results_commands
     experiments       the files of configs/experiment that it uses
     settings          the settings that differ from their defaults
     digest            a hash of all settings except the seed; null: a carried-over record
-    runs              one run per seed
+    runs              the newest run of each seed
     earlier           runs that were replaced: of an earlier version, or of another machine
     notes             sentences below the table
 
@@ -19,12 +20,21 @@ import hashlib
 import json
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from nmt.config.plain import flatten
+from results_commands import (
+    OF_THE_MACHINE,
+    digest,
+    experiments_of,
+    general_command,
+    general_overrides,
+    general_value,
+)
+
+from nmt.config.plain import flatten, to_mapping
 from nmt.config.schema import Config
 from nmt.errors import UserError
 from nmt.evaluation.metrics import DEFAULT_METRICS, ScoreOptions, bleu_tokenizer, corpus_score
@@ -39,10 +49,6 @@ from nmt.sweeps.overrides import compose_config
 Record = dict[str, Any]
 
 _RESAMPLES = 1000
-_OF_THE_MACHINE = ("run.dir", "seed", "training.threads", "data.cache_dir")
-"""Settings that a row's command leaves out: they differ between runs of a row."""
-_FOLDERS = ("root", "dir", "teacher", "init_from")
-"""The last parts of settings that name folders; others name files."""
 _KEPT_FIGURES = (
     *("parameters", "updates", "best_update", "tokens", "seconds", "tokens_per_second"),
     *("stopped_by", "precision", "beam_size", "device", "processor", "threads", "processes"),
@@ -82,6 +88,7 @@ def run_entry(record: RunRecord, commit: str | None, *, here: bool) -> dict[str,
         "valid": _plain_scores(summary.get("valid")),
         "test": _test_scores(record),
         "aer": record.figures()["aer"],
+        "texts": text_hashes(record.config) or None,
     }
     return {key: value for key, value in entry.items() if value is not None}
 
@@ -139,68 +146,22 @@ def _test_scores(record: RunRecord) -> dict[str, Any] | None:
     return found
 
 
-def general_command(command: str) -> str:
-    """Return a command of nmt train without what concerns one machine or one seed."""
-    return shlex.join(["nmt", "train", *_general_overrides(command)])
-
-
-def _general_overrides(command: str) -> Iterator[str]:
-    words = shlex.split(command)
-    if words[:2] != ["nmt", "train"]:
-        raise UserError(f"the command is {command!r}; it must begin with nmt train")
-    for word in words[2:]:
-        key, equals, value = word.partition("=")
-        if key.lstrip("+") not in _OF_THE_MACHINE:
-            yield f"{key}{equals}{_general(value, key)}"
-
-
-def _general(value: Any, key: str = "") -> Any:
-    """Return a value in which a path of one machine is FOLDER or FILE, by what the key names."""
-    if isinstance(value, Mapping):
-        return {name: _general(part, f"{key}.{name}") for name, part in value.items()}
-    if not isinstance(value, str) or not re.match(r"(/|~|\.\.?/)", value):
-        return value
-    return "FOLDER" if key.rpartition(".")[2] in _FOLDERS else "FILE"
-
-
-def experiments_of(command: str) -> list[str]:
-    """Return the experiments that a command of nmt train chooses."""
-    words = [word.partition("=") for word in shlex.split(command)]
-    chosen = [value.strip("[]").split(",") for key, _, value in words if key == "experiment"]
-    return [name for names in chosen for name in names if name]
-
-
 def check_command(command: str, config: Config, path: Path) -> None:
     """Refuse a command that does not give the settings of a run.
 
     Raises:
         UserError: A setting differs, or the command cannot be composed; the message names it.
     """
-    list(_general_overrides(command))  # refuses another program
+    list(general_overrides(command))  # refuses another program
     given = flatten(settings_without_seed(compose_config(shlex.split(command)[2:], {})))
     known = flatten(settings_without_seed(config))
     for key in {**given, **known}:
-        mine, other = _general(known.get(key), key), _general(given.get(key), key)
+        mine, other = general_value(known.get(key), key), general_value(given.get(key), key)
         if not isinstance(mine, Mapping) and mine != other:
             raise UserError(
                 f"{path} has {key}={json.dumps(known.get(key))}, but the command gives "
                 f"{json.dumps(given.get(key))}: {command}; give --command"
             )
-
-
-def digest(config: Config, *, all_updates: bool) -> str:
-    """Return the settings that are equal for runs that differ only in seed and folders.
-
-    Args:
-        config: The configuration of a run.
-        all_updates: Whether the run made all of its `training.max_updates`. If so, its time limit
-            had no effect and is left out.
-    """
-    settings = settings_without_seed(config)
-    if all_updates:
-        settings["training"].pop("max_minutes")
-    text = json.dumps(_general(settings), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def new_record(config: Config, command: str, model: str, *, all_updates: bool) -> Record:
@@ -210,7 +171,9 @@ def new_record(config: Config, command: str, model: str, *, all_updates: bool) -
         "section": _section(config),
         "command": command,
         "experiments": experiments_of(command),
-        "settings": {key: _general(json.loads(value), key) for key, value, _ in _changed(config)},
+        "settings": {
+            key: general_value(json.loads(value), key) for key, value, _ in _changed(config)
+        },
         "digest": digest(config, all_updates=all_updates),
         "runs": [],
         "earlier": [],
@@ -219,7 +182,7 @@ def new_record(config: Config, command: str, model: str, *, all_updates: bool) -
 
 
 def _changed(config: Config) -> list[tuple[str, str, str]]:
-    unnamed = ("run.", "logging.", *_OF_THE_MACHINE)
+    unnamed = ("run.", "logging.", *OF_THE_MACHINE)
     return [row for row in changed_settings(config) if not row[0].startswith(unnamed)]
 
 
@@ -238,18 +201,64 @@ def _section(config: Config) -> str:
 
 
 def add_run(record: Record, entry: dict[str, Any]) -> None:
-    """Add a run to its record; a previous run of the same seed becomes an earlier one."""
+    """Add a run to its record. Of several runs of one seed, the record has the newest.
+
+    The others become earlier ones. A run that the record has already is not added again.
+    """
     entry = _rounded(entry)  # as in the file
-    replaced = [run for run in record["runs"] if run["seed"] == entry["seed"]]
-    record["earlier"] += [run for run in replaced if run != entry]
+    alike = [run for run in record["runs"] if run["seed"] == entry["seed"]]
+    for same in [run for run in [*alike, *record["earlier"]] if _is_same(run, entry)]:
+        entry = {**same, **entry}
+    record["earlier"] = [run for run in record["earlier"] if not _is_same(run, entry)]
+    others = [run for run in alike if not _is_same(run, entry)]
+    newest = max([*others, entry], key=lambda run: (run.get("date", ""), run is entry))
+    record["earlier"] += [run for run in [*others, entry] if run is not newest]
     kept = [run for run in record["runs"] if run["seed"] != entry["seed"]]
-    record["runs"] = sorted([*kept, entry], key=lambda run: run["seed"])
+    record["runs"] = sorted([*kept, newest], key=lambda run: run["seed"])
 
 
-def matching(records: Mapping[Path, Record], record: Record) -> Path | None:
-    """Return the file of the record with the same settings, or a carried-over one's command."""
+def _is_same(run: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Return whether two entries are of one run: what both of them know is equal."""
+    if "carried_over" in run or "carried_over" in other:
+        return False
+    return all(run[key] == other[key] for key in run.keys() & other.keys())
+
+
+def _other_text(record: Record, texts: Mapping[str, str]) -> bool:
+    """Return whether a run of a record read other text; runs of older records do not tell."""
+    known = [run.get("texts", {}) for run in record["runs"]]
+    return any(one.get(key, value) != value for one in known for key, value in texts.items())
+
+
+def text_hashes(config: Config) -> dict[str, str]:
+    """Return a hash of each file that the settings of the data name, by setting and language.
+
+    Rows name a file only as FILE, so that runs of different text would look alike.
+    """
+    data = config.data
+    found = {}
+    for key, value in flatten(to_mapping(data)).items():
+        for language in (data.source_language, data.target_language):
+            path = Path(str(value).replace("{lang}", str(language))).expanduser()
+            if isinstance(value, str) and path.is_file():
+                name = f"{key}.{language}" if "{lang}" in value else key
+                with path.open("rb") as file:
+                    found[name] = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    return found
+
+
+def matching(
+    records: Mapping[Path, Record], record: Record, texts: Mapping[str, str]
+) -> Path | None:
+    """Return the file of the record with the same settings, or a carried-over one's command.
+
+    Args:
+        records: The records by file.
+        record: A record with the settings of a run.
+        texts: The hashes of the run's text.
+    """
     for path, other in records.items():
-        if other.get("digest") == record["digest"]:
+        if other.get("digest") == record["digest"] and not _other_text(other, texts):
             return path
     for path, other in records.items():
         carried = "runs" in other and other["digest"] is None

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 import statistics
 import sys
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from nmt.sweeps.overrides import compose_config
 
 ROOT = Path(__file__).resolve().parents[2]
 Nmt = Callable[..., Any]
@@ -135,6 +138,60 @@ def test_the_figures_of_a_replaced_run_are_kept(
     assert re.search(r"earlier: .*10 minutes, 0\.0\.1", page)
 
 
+def test_no_run_is_in_a_record_twice(results: Results, runs: list[Path], pages: Path) -> None:
+    """A run that is added again, with less known about it, is still the same run."""
+    rerun = pages / "rerun"
+    shutil.copytree(runs[0], rerun)
+    summary = json.loads((rerun / "summary.json").read_text(encoding="utf-8"))
+    changed = json.dumps(summary | {"seconds": summary["seconds"] + 60})
+    (rerun / "summary.json").write_text(changed, encoding="utf-8")
+    for run in (runs[0], rerun, runs[0], rerun, runs[0]):
+        assert results("add", run) == ""
+    record = _record(pages)
+    assert [run["seconds"] for run in record["runs"]] == [summary["seconds"]]
+    assert [run["seconds"] for run in record["earlier"]] == [summary["seconds"] + 60]
+    del record["runs"][0]["commit"]
+    (path,) = (pages / "records").iterdir()
+    path.write_text(json.dumps(record), encoding="utf-8")
+    assert results("add", runs[0], "--commit", "1a2b3c4") == ""
+    known = summary.get("commit") or "1a2b3c4"
+    assert [run["commit"] for run in _record(pages)["runs"]] == [known]
+    assert len(_record(pages)["earlier"]) == 1
+
+
+def test_an_older_run_does_not_replace_a_newer_one(
+    results: Results, runs: list[Path], pages: Path
+) -> None:
+    old = pages / "old"
+    shutil.copytree(runs[0], old)
+    summary = json.loads((old / "summary.json").read_text(encoding="utf-8"))
+    changed = summary | {"finished": "2001-02-03T00:00:00+00:00", "nmt": "0.0.1"}
+    (old / "summary.json").write_text(json.dumps(changed), encoding="utf-8")
+    assert results("add", runs[0], old) == ""
+    record = _record(pages)
+    assert [run["date"] for run in record["runs"]] == [summary["finished"][:10]]
+    assert [run["version"] for run in record["earlier"]] == ["0.0.1"]
+
+
+def test_runs_of_different_text_are_no_seeds_of_one_row(
+    results: Results, nmt: Nmt, runs: list[Path], pages: Path, tiny: Callable[[Path], list[str]]
+) -> None:
+    """The paths of a machine are not in a row's command, but the text in the files counts."""
+    assert results("add", runs[0]) == ""
+    corpus = runs[0].parents[1] / "corpus"
+    for name, rows in (("same", 1), ("other", 2)):
+        copy = pages / name
+        shutil.copytree(corpus, copy)
+        if name == "other":
+            for side in ("en", "de"):
+                lines = (copy / f"train.{side}").read_text(encoding="utf-8").splitlines()
+                (copy / f"train.{side}").write_text("\n".join(lines[:90]) + "\n", encoding="utf-8")
+        folder = pages / f"run-{name}"
+        assert nmt("train", *tiny(copy), "seed=2", f"run.dir={folder}").status == 0
+        assert results("add", folder) == ""
+        assert len(list((pages / "records").glob("*.json"))) == rows
+
+
 def test_a_page_that_was_changed_by_hand_is_found(
     results: Results, runs: list[Path], pages: Path
 ) -> None:
@@ -164,3 +221,87 @@ def test_what_does_not_belong_to_the_run_is_refused(
     assert "the folder or the text was changed" in results("add", copy)
     (copy / "summary.json").unlink()
     assert "is unfinished; only finished runs have figures" in results("add", copy)
+
+
+# ------------------------------------------------------------------------------ shown commands
+
+
+@pytest.fixture
+def commands(load_script: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The module of the commands in results.md."""
+    monkeypatch.setattr(sys, "path", [str(ROOT / "scripts"), *sys.path])
+    load_script("results")
+    return sys.modules["results_commands"]
+
+
+def _recorded(commands: Any, command: str, stopped_by: str = "max_updates") -> dict[str, Any]:
+    """Return a record of a run with the settings of a command."""
+    config = compose_config(shlex.split(command)[2:], {})
+    known = commands.digest(config, all_updates=stopped_by == "max_updates")
+    return {"command": command, "digest": known, "runs": [{"stopped_by": stopped_by}]}
+
+
+SMALL = (
+    "nmt train experiment=multi30k_transformer data.root=FOLDER model.encoder.hidden_size=128 "
+    "model.decoder.hidden_size=128 model.encoder.feed_forward_size=256 "
+    "model.decoder.feed_forward_size=256 model.encoder.num_layers=4 model.decoder.num_layers=4 "
+    "model.encoder.attention_dropout=0 model.decoder.attention_dropout=0 "
+    "model.encoder.feed_forward_dropout=0 model.decoder.feed_forward_dropout=0 "
+    "optimizer.learning_rate=0.004 schedule.warmup=1000 training.max_updates=6500 "
+    "training.validate_every=500 training.save_every=500 training.max_minutes=300"
+)
+
+
+@pytest.mark.slow
+def test_the_shown_command_is_that_of_the_nearest_experiment(commands: Any) -> None:
+    short = "nmt train experiment=multi30k_small_transformer data.root=FOLDER"
+    assert commands.shortest_command(_recorded(commands, SMALL)) == short
+    longer = (
+        f"{SMALL} training.label_smoothing=0.2 data.extra.a.source=FILE data.extra.a.target=FILE"
+    )
+    record = _recorded(commands, longer.replace("FILE", "/a", 1).replace("FILE", "/b"))
+    record["command"] = longer
+    shown = commands.shortest_command(record)
+    assert sorted(shlex.split(shown)) == sorted([*shlex.split(short), *shlex.split(longer)[-3:]])
+    assert commands.gives_settings(shown, record)
+    assert not commands.gives_settings(short, record)
+
+
+def test_a_shown_command_has_no_shorter_limit_of_time(commands: Any) -> None:
+    """A run that made all its updates needs at least its limit of time on the same machine."""
+    base = "nmt train experiment=multi30k_transformer data.root=FOLDER"
+    for limit, shown in (("200", f"{base} training.max_minutes=200"), ("40", base)):
+        record = _recorded(commands, f"{base} training.max_minutes={limit}")
+        assert commands.shortest_command(record) == shown
+    no_limit = _recorded(commands, f"{base} training.max_minutes=null")
+    assert "training.max_minutes=null" in commands.shortest_command(no_limit)
+    stopped = _recorded(commands, SMALL, stopped_by="max_minutes")
+    assert "training.max_minutes=300" in commands.shortest_command(stopped)
+
+
+def test_a_command_is_shown_as_recorded_if_no_other_is_proven_equal(commands: Any) -> None:
+    record = _recorded(commands, SMALL)
+    for changed in ({"digest": "0" * 16}, {"digest": None}, {"command": f"{SMALL} model.gone=1"}):
+        other = record | changed
+        assert commands.shortest_command(other) == other["command"]
+
+
+@pytest.mark.slow
+def test_what_an_experiment_gives_is_not_repeated(commands: Any) -> None:
+    base = "nmt train experiment=attention_none"
+    record = _recorded(commands, f"{base} model/decoder/attention=none training.max_updates=1200")
+    assert commands.shortest_command(record) == base
+
+
+@pytest.mark.slow
+def test_every_command_of_the_page_gives_the_settings_of_its_runs(commands: Any) -> None:
+    """The experiments of this version still have the settings that were measured."""
+    measured = 0
+    for path in sorted((ROOT / "data" / "results").glob("*.json")):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if record.get("digest"):
+            measured += 1
+            shown = commands.shortest_command(record)
+            assert commands.gives_settings(record["command"], record), path
+            assert commands.gives_settings(shown, record), path
+    assert measured > 10
