@@ -37,9 +37,22 @@ _CURVES = {  # heading: metrics in one chart
     "learning rate": ("train/learning_rate",),
     "target pieces per second": ("train/tokens_per_second",),
 }
+_ENVIRONMENT = {  # key in the summary: name in the page
+    "nmt": "nmt",
+    "commit": "commit",
+    "torch": "torch",
+    "python": "Python",
+    "device": "device",
+    "processor": "processor",
+    "threads": "threads",
+    "precision": "precision of products",
+    "processes": "processes",
+}
 _RESAMPLES = 1000
 _ROUNDING = 0.005  # larger differences show that a text has changed since the training
 _MOST_POINTS = 500  # of a curve in a page
+_MOST_CELLS = 40_000  # of all heatmaps in a page; one takes about 55 bytes
+_MOST_CHARACTERS = 400_000  # of all sample translations in a page
 
 
 def run_page(record: RunRecord) -> RunPage:
@@ -49,6 +62,10 @@ def run_page(record: RunRecord) -> RunPage:
         record: The run, finished or not.
     """
     folder, config, summary = RunFolder(record.path), record.config, record.summary
+    maps = latest_heatmaps(folder.attention)
+    shown_maps = _within_size(maps)
+    samples = sample_histories(folder.samples)
+    short = _shortened(samples)
     languages = f"{config.data.source_language} to {config.data.target_language}"
     return RunPage(
         name=record.path.resolve().name,
@@ -58,24 +75,16 @@ def run_page(record: RunRecord) -> RunPage:
         charts=[
             (title, lines) for title, names in _CURVES.items() if (lines := _lines(record, names))
         ],
-        heatmaps=latest_heatmaps(folder.attention),
-        samples=sample_histories(folder.samples),
+        heatmaps=shown_maps,
+        hidden_heatmaps=len(maps) - len(shown_maps),
+        samples=short,
+        hidden_translations=_translations(samples) - _translations(short),
         corpus=_corpus_lines(folder.log),
         settings=changed_settings(config),
         command=summary.get("command", ""),
         environment={
             title: str(summary[key])
-            for key, title in (
-                ("nmt", "nmt"),
-                ("commit", "commit"),
-                ("torch", "torch"),
-                ("python", "Python"),
-                ("device", "device"),
-                ("processor", "processor"),
-                ("threads", "threads"),
-                ("precision", "precision of products"),
-                ("processes", "processes"),
-            )
+            for key, title in _ENVIRONMENT.items()
             if summary.get(key) is not None
         },
         version=nmt.__version__,
@@ -158,10 +167,39 @@ def _lines(record: RunRecord, names: Sequence[str]) -> list[Line]:
     return found
 
 
+def _within_size(heatmaps: Sequence[Heatmap]) -> list[Heatmap]:
+    """Return the heatmaps whose cells a page has room for, in order."""
+    found, room = [], _MOST_CELLS
+    for heatmap in heatmaps:
+        if heatmap.weights.size <= room:
+            found.append(heatmap)
+            room -= heatmap.weights.size
+    return found
+
+
+def _translations(samples: Sequence[SampleHistory]) -> int:
+    return sum(len(sample.translations) for sample in samples)
+
+
+def _shortened(samples: Sequence[SampleHistory]) -> list[SampleHistory]:
+    """Return samples with the latest translations for which a page has room, at least the last."""
+    found = []
+    for sample in samples:
+        room, kept = _MOST_CHARACTERS // len(samples), 0
+        for _, text in reversed(sample.translations):
+            room -= len(text)
+            if kept and room < 0:
+                break
+            kept += 1
+        first = len(sample.translations) - kept
+        found.append(dataclasses.replace(sample, translations=sample.translations[first:]))
+    return found
+
+
 def latest_heatmaps(folder: Path) -> list[Heatmap]:
     """Return the latest heatmaps of the validation sentences; a damaged file is left out."""
     found = []
-    for path in sorted(folder.glob("sample-*.json")):
+    for path in sorted(folder.glob("sample-*.json"), key=lambda path: (len(path.name), path)):
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             (one,) = content["sentences"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -54,15 +55,23 @@ def ranked(rows: Sequence[SweepRow]) -> list[SweepRow]:
     """Return the rows of a study sorted by score, the best first; rows without a score are last."""
 
     def order(row: SweepRow) -> float:  # NaN is neither larger nor smaller, so it breaks sorting
-        return math.inf if row.score is None or math.isnan(row.score) else -row.score
+        return -row.score if row.score is not None and has_score(row) else math.inf
 
     return sorted(rows, key=order)
 
 
 def best_line(best: SweepRow) -> str:
-    """Return two lines that name the best trial of a study and the overrides that repeat it."""
-    given = " ".join(f"{key}={value}" for key, value in best.overrides.items())
+    """Return two lines that name the best trial of a study and the overrides that repeat it.
+
+    The overrides are quoted for a shell.
+    """
+    given = shlex.join(f"{key}={value}" for key, value in best.overrides.items())
     return f"best trial {best.number}: validation {best.metric} {_value(best)}\n{given}"
+
+
+def has_score(row: SweepRow) -> bool:
+    """Return whether a row has a score that is a number."""
+    return row.score is not None and not math.isnan(row.score)
 
 
 def _value(row: SweepRow) -> str:
@@ -154,8 +163,8 @@ def _labels(row: SweepRow, keys: Sequence[str]) -> list[str]:
 
 
 def _short(label: str) -> str:
-    """Round a number of a search to 4 digits; the JSON file has all digits."""
-    if len(label) > 10 and re.fullmatch(r"[\d.]+(e-?\d+)?", label):
+    """Round a fraction of a search to 4 digits; the JSON file has all digits."""
+    if len(label) > 10 and re.fullmatch(r"\d+(\.\d+(e-?\d+)?|e-\d+)", label):
         return f"{float(label):.4g}"
     return label
 

@@ -24,6 +24,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from nmt import loading_phase
+from nmt.data.content_hash import content_hash
 from nmt.durable_file import remedy
 from nmt.errors import UserError
 from nmt.process_exit import ExitStatus, print_error
@@ -31,12 +32,13 @@ from nmt.reporting import start_line
 from nmt.run.folder import write_json
 from nmt.sweeps.job_status import JobStatus
 from nmt.sweeps.pruning import Pruning, TrialJudge, storage_url
-from nmt.sweeps.results_table import SweepRow, best_line, markdown, plain, ranked
+from nmt.sweeps.results_table import SweepRow, best_line, has_score, markdown, plain, ranked
 from nmt.sweeps.sweep_curves import save_sweep_curves
 from nmt.sweeps.sweep_overrides import fixed_folder, is_sweep
 
 _HYDRAS_FILES = ("multirun.yaml", ".lock")
 _STUDY = "study"  # replaces the identifier of a call, because a study continues over calls
+_STUDY_NAME = "nmt"  # of a study without hydra.sweeper.study_name, whose files need no name
 
 
 @dataclass(frozen=True)
@@ -45,13 +47,13 @@ class _Launched:
 
     Attributes:
         folder: The folder of the sweep.
-        study: Whether Optuna runs the sweep.
+        study: The identifier of the study that Optuna runs; None: no study.
         missing: The folder and its parents that did not exist, the innermost first.
         skipped: The impossible jobs that were not started, by their place in the grid.
     """
 
     folder: Path
-    study: bool
+    study: str | None
     missing: tuple[Path, ...]
     skipped: dict[int, SweepRow] = field(default_factory=dict)
 
@@ -72,7 +74,7 @@ class SweepStart(Callback):
         folder = Path(config.hydra.sweep.dir)
         absolute = folder.absolute()
         missing = tuple(path for path in (absolute, *absolute.parents) if not os.path.exists(path))
-        _launched[:] = [_Launched(folder, _is_study(config.hydra), missing)]
+        _launched[:] = [_Launched(folder, _study(config.hydra), missing)]
 
 
 def record_skipped_job(place: int, overrides: Sequence[str], reason: str) -> None:
@@ -92,6 +94,14 @@ def _fixed_folder(config: DictConfig) -> str | None:
 
 def _is_study(hydra: DictConfig | HydraConf) -> bool:
     return bool(hydra.runtime.choices.get("hydra/sweeper") == "optuna")
+
+
+def _study(hydra: DictConfig | HydraConf) -> str | None:
+    """Return the identifier of a study in its folder, which may have others; None: no study."""
+    if not _is_study(hydra):
+        return None
+    name = str(hydra.sweeper.study_name)
+    return _STUDY if name == _STUDY_NAME else f"{_STUDY}-{content_hash([name])[:6]}"
 
 
 class SweepRecord:
@@ -141,7 +151,7 @@ class SweepRecord:
             return
         job = HydraConfig.get()
         content = {
-            "call": _STUDY if _is_study(job) else self._call,
+            "call": _study(job) or self._call,
             "number": job.job.num,
             "status": status,
             "overrides": dict(map(_key_and_value, job.overrides.task)),
@@ -169,7 +179,8 @@ class SweepRecord:
 
     def _job_file(self) -> Path:
         job = HydraConfig.get()
-        return self._home / job.sweep.dir / "jobs" / f"{job.job.num}.json"
+        study = (_study(job) or _STUDY).removeprefix(_STUDY)
+        return self._home / job.sweep.dir / "jobs" / f"{job.job.num}{study}.json"
 
     def judge(self, metric: str) -> TrialJudge | None:
         """Return the judge of the current job; None: the job is not a trial of a study.
@@ -192,7 +203,7 @@ class SweepRecord:
         found = [json.loads(file.read_text(encoding="utf-8")) for file in files]
         for job in found:
             job.pop("refused", None)
-        call = _STUDY if _launched[0].study else self._call
+        call = _launched[0].study or self._call
         jobs = [job for job in found if job.pop("call") == call]
         return [_row(**job) for job in sorted(jobs, key=lambda job: job["number"])]
 
@@ -219,7 +230,7 @@ class SweepRecord:
         if self._refused:
             return True
         statuses = {row.status for row in self.rows()}
-        return bool(statuses & {JobStatus.FAILED, JobStatus.KILLED}) and not _launched[0].study
+        return bool(statuses & {JobStatus.FAILED, JobStatus.KILLED}) and _launched[0].study is None
 
     def report(self) -> None:
         """Print the table and write it to the sweep's folder; a study's best trial comes first.
@@ -230,7 +241,7 @@ class SweepRecord:
         rows = self.rows()
         if not rows:
             return
-        folder, study = _launched[0].folder, _launched[0].study
+        folder, study = _launched[0].folder, _launched[0].study is not None
         rows = ranked(rows) if study else _with_skipped(rows, _launched[0].skipped)
         table = markdown(rows, study=study)
         if self._all_refused() and folder.absolute() in _launched[0].missing:
@@ -239,7 +250,7 @@ class SweepRecord:
             print(f"\n{table}", flush=True)
             return
         print(f"\n{table}\nsweep folder {folder}", flush=True)
-        if study and rows[0].score is not None:
+        if study and has_score(rows[0]):
             print(best_line(rows[0]), flush=True)
         try:
             (folder / "table.md").write_text(table, encoding="utf-8")
@@ -260,7 +271,7 @@ class SweepRecord:
         from nmt.run.write_report import write_comparison
 
         finished = [self._home / row.folder for row in rows if row.summary and row.folder]
-        finished = [path for path in finished if (path / "config.json").is_file()]
+        finished = [p for p in dict.fromkeys(finished) if (p / "config.json").is_file()]
         try:
             if len(finished) > 1:
                 write_comparison([read_record(path) for path in finished], page)

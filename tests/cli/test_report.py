@@ -101,6 +101,65 @@ def test_text_of_a_run_is_shown_as_it_is(nmt: Nmt, trained: Path, tmp_path: Path
     assert "{{ name }}" in page
 
 
+def _large_run(trained: Path, folder: Path, samples: int, size: int) -> Path:
+    """Copy what an unfinished run has; its samples and attention are made up."""
+    folder.mkdir()
+    for name in ("config.json", "metrics.jsonl"):
+        (folder / name).write_bytes((trained / name).read_bytes())
+    (folder / "checkpoints").mkdir()
+    (folder / "attention").mkdir()
+    pieces = ["<&>"] * size
+    content = json.loads((trained / "attention" / "sample-1.json").read_text(encoding="utf-8"))
+    for number in range(1, samples + 1):
+        (sentence,) = content["sentences"]
+        weights = [[[[0.125] * size] * size]]
+        sentence |= {"source": pieces, "target": pieces, "title": f"map {number}"}
+        content["sentences"] = [sentence | {"weights": weights}]
+        path = folder / "attention" / f"sample-{number}.json"
+        path.write_text(json.dumps(content), encoding="utf-8")
+    lines = [
+        {
+            "step": step,
+            "tag": "valid/samples",
+            "rows": [[f"s{n}", f"r{n}", f"<{step}>" + "&" * size] for n in range(samples)],
+        }
+        for step in range(1, 301)
+    ]
+    text = "".join(f"{json.dumps(line)}\n" for line in lines)
+    (folder / "samples.jsonl").write_text(text, encoding="utf-8")
+    return folder
+
+
+def test_a_page_stays_small_and_names_what_it_leaves_out(
+    nmt: Nmt, trained: Path, tmp_path: Path
+) -> None:
+    large = _large_run(trained, tmp_path / "large", samples=12, size=120)
+    assert nmt("report", large).status == 0
+    page = (large / "report.html").read_text(encoding="utf-8")
+    assert len(page.encode()) < 5_000_000
+    shown = page.count('<table class="map">')
+    assert f"no room for {12 - shown} more" in page
+    assert 0 < shown < 12
+    titles = re.findall(r"<figcaption>(map \d+)</figcaption>", page)
+    assert titles == [f"map {number}" for number in range(1, shown + 1)]
+    assert page.count("&lt;300&gt;") == 12  # the last translation of each sample
+    translations = page.count('<tr><th scope="row">update ')
+    hidden = f"{300 * 12 - translations:,} earlier translations are only in samples.jsonl"
+    assert hidden in page
+    assert hidden in (large / "report.md").read_text(encoding="utf-8")
+
+
+def test_a_page_of_usual_size_has_everything(nmt: Nmt, trained: Path, tmp_path: Path) -> None:
+    usual = _large_run(trained, tmp_path / "usual", samples=11, size=12)
+    assert nmt("report", usual).status == 0
+    page = (usual / "report.html").read_text(encoding="utf-8")
+    titles = re.findall(r"<figcaption>(map \d+)</figcaption>", page)
+    assert titles == [f"map {number}" for number in range(1, 12)]  # 10 is not before 2
+    assert page.count('<tr><th scope="row">update ') == 300 * 11
+    assert "no room" not in page
+    assert "samples.jsonl" not in page
+
+
 def test_several_runs_are_side_by_side(nmt: Nmt, run: Path, trained: Path, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     assert nmt("report", run, trained, "--output", page).status == 0

@@ -113,6 +113,7 @@ class Failing:
     """A tracker whose server is away from the second call on."""
 
     identifier = "1"
+    error: type[BaseException] = ConnectionError
 
     def __init__(self, run: TrackedRun) -> None:
         self.calls = 0
@@ -121,15 +122,17 @@ class Failing:
         def call(*_: Any) -> None:
             self.calls += 1
             if self.calls > 1:
-                raise ConnectionError("the server\nis away")
+                raise self.error("the server\nis away")
 
         return call
 
 
+@pytest.mark.parametrize("error", [ConnectionError, SystemExit])
 def test_a_tracker_that_fails_is_dropped_with_one_warning(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
 ) -> None:
     tracker: Any = Failing(TrackedRun("mine", "project", tmp_path, {}))
+    tracker.error = error
     monkeypatch.setattr(safe_log, "_open", lambda name, run: tracker)
     warnings: list[str] = []
     run = TrackedRun("mine", "project", tmp_path, {})

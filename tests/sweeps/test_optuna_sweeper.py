@@ -277,3 +277,24 @@ def test_without_optuna_the_message_names_the_extra(
         result.err
         == "nmt: hydra/sweeper=optuna needs a current Optuna: pip install 'nmt[optuna]'\n"
     )
+
+
+@needs_optuna
+def test_two_studies_in_one_folder_have_their_own_tables(
+    study: Call, trials: list[float], tmp_path: Path
+) -> None:
+    """A study of another name, to which the refusal of another search points, shares no trial."""
+
+    def shown() -> list[tuple[int, float]]:
+        table = json.loads((tmp_path / "sweep" / "table.json").read_text(encoding="utf-8"))
+        return sorted((row["trial"], row["score"]) for row in table["rows"])
+
+    assert study("hydra.sweeper.n_trials=3").status == 0
+    first = shown()
+    assert [number for number, _ in first] == [0, 1, 2]
+    other = [f"{RATE.replace('0.1', '0.3')}", "hydra.sweeper.study_name=other"]
+    assert study("hydra.sweeper.n_trials=2", "hydra.sweeper.seed=7", *other).status == 0
+    assert [number for number, _ in shown()] == [0, 1]
+    assert not {score for _, score in shown()} & {score for _, score in first}
+    assert study("hydra.sweeper.n_trials=3").status == 0
+    assert shown() == first

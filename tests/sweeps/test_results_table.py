@@ -2,12 +2,21 @@
 
 import json
 import math
+import shlex
 from typing import Any
 
 import pytest
 
 from nmt.sweeps.job_status import JobStatus
-from nmt.sweeps.results_table import SweepRow, markdown, plain, ranked, varying_keys
+from nmt.sweeps.results_table import (
+    SweepRow,
+    best_line,
+    has_score,
+    markdown,
+    plain,
+    ranked,
+    varying_keys,
+)
 from nmt.sweeps.sweep_curves import row_names
 
 SCORES = {"perplexity": 7.125, "bleu": 18.25, "chrf": 40.5, "signature": "tok:13a"}
@@ -42,6 +51,34 @@ def test_a_score_that_is_not_finite_is_no_best_trial() -> None:
     scores = [1.0, math.nan, 3.0, None, 2.0]
     rows = [SweepRow({}, JobStatus.FINISHED, number=n, score=one) for n, one in enumerate(scores)]
     assert [row.number for row in ranked(rows)] == [2, 4, 0, 1, 3]
+
+
+def test_only_a_number_is_a_score() -> None:
+    scores = (1.0, 0.0, -math.inf, math.nan, None)
+    rows = [SweepRow({}, JobStatus.FINISHED, score=score) for score in scores]
+    assert [has_score(row) for row in rows] == [True, True, True, False, False]
+
+
+def test_the_command_of_the_best_trial_survives_a_shell() -> None:
+    overrides = {"data.path": "my corpus/$x {lang}", "optimizer.learning_rate": "0.001"}
+    best = SweepRow(overrides, JobStatus.FINISHED, number=3, score=2.0, metric="bleu")
+    given = best_line(best).splitlines()[1]
+    assert shlex.split(given) == [f"{key}={value}" for key, value in overrides.items()]
+
+
+@pytest.mark.parametrize(
+    ("label", "shown"),
+    [
+        ("12345678901", "12345678901"),  # a seed: another one differs in its last digit
+        ("2026.11.28.1", "2026.11.28.1"),
+        ("..............", ".............."),
+        ("0.00123456789", "0.001235"),
+        ("1.23456789e-05", "1.235e-05"),
+    ],
+)
+def test_only_fractions_are_rounded(label: str, shown: str) -> None:
+    rows = [SweepRow({"x": one}, JobStatus.FINISHED, "runs/x", SUMMARY) for one in (label, "1")]
+    assert lines(*rows)[1][0] == shown
 
 
 def test_a_row_shows_the_figures_of_the_test_set() -> None:

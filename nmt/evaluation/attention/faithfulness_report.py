@@ -52,12 +52,16 @@ class MeasuredSentence:
     def share_of_same_best(self, name: str, other: str = "attention") -> float:
         """Return the share of target pieces for which two measures rank the same piece first.
 
-        It is nan if a measure is missing.
+        Of pieces with the same largest value, each measure chooses one at random, so a row counts
+        with the probability that both choose the same one. The share is nan if a measure is
+        missing.
         """
         first, second = getattr(self.found, name), getattr(self.found, other)
         if first is None or second is None:
             return math.nan
-        return float((first.argmax(1) == second.argmax(1)).mean())
+        largest, other_largest = (one == one.max(1, keepdims=True) for one in (first, second))
+        both = (largest & other_largest).sum(1)
+        return float((both / (largest.sum(1) * other_largest.sum(1))).mean())
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,9 @@ class RunPage:
         figures: Name and value of sizes and times.
         charts: Heading and curves of each chart.
         heatmaps: The latest attention of the validation samples.
+        hidden_heatmaps: Number of heatmaps for which the page has no room.
         samples: The validation samples with their translations during training.
+        hidden_translations: Number of earlier translations for which the page has no room.
         corpus: Lines about the training text.
         settings: Key, value and default of the settings that differ from their defaults.
         command: The command line; empty: unknown.
@@ -56,7 +58,9 @@ class RunPage:
     figures: Sequence[tuple[str, str]]
     charts: Sequence[tuple[str, Sequence[Line]]]
     heatmaps: Sequence[Heatmap]
+    hidden_heatmaps: int
     samples: Sequence[SampleHistory]
+    hidden_translations: int
     corpus: Sequence[str]
     settings: Sequence[tuple[str, str, str]]
     command: str

@@ -52,7 +52,7 @@ def open_trackers(
         try:
             tracker = _open(TrackerName(name), one)
             _keep_identifier(run.folder, name, tracker.identifier)
-        except Exception as error:  # any error of a library; the run continues
+        except (Exception, SystemExit) as error:  # any error of a library; the run continues
             report(_warning(name, error))
             continue
         logs.append(SafeLog(tracker, name, report))
@@ -89,7 +89,7 @@ def _keep_identifier(folder: Path, name: str, identifier: str) -> None:
     write_durably(folder / IDENTIFIERS, f"{json.dumps(known, indent=2)}\n".encode())
 
 
-def _warning(name: str, error: Exception) -> str:
+def _warning(name: str, error: BaseException) -> str:
     reason = " ".join(str(error).split())[:300] or type(error).__name__
     return f"warning: {name} failed and records nothing more; the run continues: {reason}"
 
@@ -136,6 +136,6 @@ class SafeLog:
             return
         try:
             call(self._tracker)
-        except Exception as error:  # any error of a library; the run continues
+        except (Exception, SystemExit) as error:  # any error of a library; the run continues
             self._tracker = None
             self._report(_warning(self._name, error))

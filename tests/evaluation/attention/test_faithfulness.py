@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import combinations, permutations
+from typing import Any
 
 import numpy as np
 import pytest
@@ -230,6 +231,26 @@ def test_confidence_contains_the_mean_and_narrows() -> None:
 def test_shares_are_of_the_largest_of_each_row() -> None:
     values = np.array([[1.0, -2.0, 4.0], [-1.0, -3.0, 0.0]])
     assert np.array_equal(relative(values), [[0.25, 0, 1], [0, 0, 0]])
+
+
+@pytest.mark.parametrize(
+    ("attention", "erasure", "share"),
+    [
+        ([[3.0, 1, 1]], [[2.0, 0, 1]], 1),
+        ([[3.0, 1, 1]], [[0.0, 2, 1]], 0),
+        ([[1.0, 1, 1]], [[0.0, 0, 0]], 1 / 3),  # no order at all: chance
+        ([[1.0, 1, 1]], [[5.0, 0, 0]], 1 / 3),
+        ([[2.0, 2, 0]], [[5.0, 5, 0]], 1 / 2),
+        ([[2.0, 2, 0]], [[0.0, 5, 5]], 1 / 4),
+    ],
+)
+def test_a_tie_for_the_first_piece_counts_by_chance(
+    translator: Translator, attention: list[Any], erasure: list[Any], share: float
+) -> None:
+    (one,) = measure_sentences(translator, [("two seven ten one", "zwei")], layer=0, head=None)
+    found = replace(one.found, attention=np.array(attention), erasure=np.array(erasure))
+    for first, second in (("erasure", "attention"), ("attention", "erasure")):
+        assert replace(one, found=found).share_of_same_best(first, second) == pytest.approx(share)
 
 
 def test_equal_weights_have_no_order_to_agree_with(translator: Translator) -> None:
