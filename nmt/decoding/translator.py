@@ -65,7 +65,7 @@ class LoadOptions(TypedDict, total=False):
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         beam_size: Hypotheses per sentence. For this and the next two, None keeps the setting of the
             run.
-        length_penalty: Alpha of `nmt.decoding.search.length_penalty`, from 0 to 10.
+        length_penalty: Alpha of `nmt.decoding.hypothesis.length_penalty`, from 0 to 10.
         batch_size: Sentences per batch.
         precision: ``float32``, ``bfloat16``, ``float16``, ``int8`` on a CPU, or ``auto``: bfloat16
             on a GPU that computes in it, else float32.
