@@ -256,7 +256,7 @@ def _run_table(rows: Sequence[Record]) -> str:
 
 def _machine(run: Run) -> str:
     gpu = run["device"] if not str(run.get("device", "cpu")).startswith("cpu") else None
-    threads = f"{run['threads']} threads" if run.get("threads") else None
+    threads = f"{count} thread{'s' * (count > 1)}" if (count := run.get("threads")) else None
     software = [f"torch {run['torch']}"] if "torch" in run else []
     software += [f"products in {run['precision']}"] if "precision" in run else []
     parts = [gpu, run.get("processor"), threads, run.get("hardware"), *software]

@@ -26,8 +26,8 @@ Files = Annotated[
     typer.Argument(
         metavar="[MODEL]...",
         help=(
-            "Checkpoint files, or run folders, of which the best checkpoints are used, instead of "
-            "--model. A single run folder has the meaning of --model."
+            "Checkpoint files or run folders, instead of --model. Of several run folders, the best "
+            "checkpoints are averaged. A single run folder has the meaning of --model."
         ),
     ),
 ]
