@@ -84,7 +84,7 @@ class TrainingConfig:
     )
     max_minutes: float | None = setting(
         None,
-        "Training time of the whole run, including resumed parts; null: no limit.",
+        "Time of all training and validation, including resumed parts; null: no limit.",
         unit="minutes",
         above=0,
         resumable=True,
