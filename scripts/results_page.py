@@ -12,7 +12,7 @@ import jinja2
 import nmt
 from nmt.config.folders import config_directory
 from nmt.errors import UserError
-from nmt.run.run_comparison import spread
+from nmt.run.comparison.run_comparison import spread
 
 Record = Mapping[str, Any]
 Run = Mapping[str, Any]

@@ -30,7 +30,7 @@ from nmt.decoding.search import beam_search
 from nmt.decoding.sentence_features import check_feature_size, regions_of
 from nmt.errors import UserError
 from nmt.kernels import dispatch
-from nmt.model.hierarchical_decoder import HierarchicalDecoder
+from nmt.model.documents.hierarchical_decoder import HierarchicalDecoder
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.tokenizer import TokenizerPair
 

@@ -22,7 +22,7 @@ from nmt.decoding.ensemble import Ensemble
 from nmt.decoding.sampling import Sampling
 from nmt.decoding.translator import Translation, Translator
 from nmt.kernels import dispatch
-from nmt.kernels.weight_layout import lay_out_for_search, rows_for_search
+from nmt.kernels.linear.weight_layout import lay_out_for_search, rows_for_search
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import EOS
 from nmt.text.tokenizer import TokenizerPair, train_tokenizers
