@@ -20,7 +20,7 @@ from nmt.data.features import Features
 from nmt.decoding.batches import Advance, WorkDone, batch_tokens, search_batches
 from nmt.decoding.changed_settings import changed_settings
 from nmt.decoding.constrained.constraints import ConstraintEncoder, Constraints, PieceConstraints
-from nmt.decoding.constrained.shortlist import Shortlist, refuse_copying
+from nmt.decoding.constrained.shortlist import Shortlist, check_shortlisted_model
 from nmt.decoding.constrained.shortlist_file import load_shortlist
 from nmt.decoding.hypothesis import Hypothesis
 from nmt.decoding.prepared_weights import prepare_weights
@@ -162,7 +162,7 @@ class Translator:
         checkpoint.config.decoding = decoding
         found = None
         if shortlist is not None:
-            refuse_copying(checkpoint.config.model)
+            check_shortlisted_model(checkpoint.config.model)
             found = load_shortlist(shortlist, checkpoint.tokenizers)
         chosen = runtime.pick_device(device)
         runtime.set_exact_recurrence()
