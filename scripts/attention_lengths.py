@@ -19,12 +19,12 @@ from torch.autograd.profiler import profile
 
 from nmt.config.model import TransformerDecoderConfig, TransformerEncoderConfig
 from nmt.config.self_attention import LIMITS, SelfAttention
-from nmt.kernels.attention_mask import AttentionMask
+from nmt.kernels.attention.attention_mask import AttentionMask
 from nmt.model.attention.memory import AttentionMemory
 from nmt.model.attention.multi_head import MultiHeadAttention
 from nmt.model.attention.relative import RelativePositions
 from nmt.model.self_attention.kinds import KINDS
-from nmt.model.target_memory import FixedMemory, GrowingMemory
+from nmt.model.self_attention.target_memory import FixedMemory, GrowingMemory
 
 SIZE, HEADS = 256, 4
 COMPLEXITY = {

@@ -9,10 +9,10 @@ from torch import Tensor
 from nmt.config.numbering import index_of
 from nmt.config.recipe_settings import AttentionMeasure, DistillationConfig
 from nmt.data.batches.batch import Batch
-from nmt.kernels.prediction_pairs import Predictions
-from nmt.model.divergence import soft_cross_entropy
+from nmt.kernels.prediction.prediction_pairs import Predictions
 from nmt.model.interfaces import DecoderOutput
-from nmt.model.loss import Loss
+from nmt.model.losses.divergence import soft_cross_entropy
+from nmt.model.losses.loss import Loss
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import PAD
 

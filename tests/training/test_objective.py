@@ -13,7 +13,7 @@ from nmt.config.recipe_settings import DistillationConfig, GuidedAlignmentConfig
 from nmt.config.schema import Config
 from nmt.data.batches.batch import Batch
 from nmt.model.build import build_model
-from nmt.model.loss import sequence_loss, target_loss
+from nmt.model.losses.loss import sequence_loss, target_loss
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import PAD
 from nmt.training.distillation import Teacher, attention_distance

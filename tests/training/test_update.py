@@ -23,13 +23,13 @@ from nmt.kernels import dispatch
 from nmt.kernels.private_torch import supports_found_inf
 from nmt.model.build import build_model
 from nmt.training.guard import BadUpdate
-from nmt.training.mixed_precision import MixedPrecision
 from nmt.training.optimizer import (
     build_optimizer,
     can_clip,
     clip_divisor,
     step_unless,
 )
+from nmt.training.passes.mixed_precision import MixedPrecision
 from nmt.training.step_results import are_finite
 from nmt.training.trainer import Trainer
 
@@ -45,9 +45,10 @@ SELECTIONS = ("nonzero", "masked_select", "_unique2")
 
 HOST_ONLY = {
     "kernels/dropout.py:draw",  # the seed comes from torch's CPU generator
-    "kernels/linear.py:_are_finite",  # before a fused ReLU of oneDNN
-    "kernels/recurrent_layer.py:recurrent_layer",  # the fast path of a CPU
-    "kernels/recurrent_layer.py:plain_recurrent_layer",  # packing reads the lengths, on the CPU
+    "kernels/linear/linear_layer.py:_are_finite",  # before a fused ReLU of oneDNN
+    "kernels/recurrent/recurrent_layer.py:recurrent_layer",  # the fast path of a CPU
+    # packing reads the lengths, on the CPU
+    "kernels/recurrent/recurrent_layer.py:plain_recurrent_layer",
     "kernels/dropout.py:host_draw",  # LayerDrop draws on the CPU
     "data/batches/batch.py:_positions",  # `Batch.to` calls it before it copies the batch
 }

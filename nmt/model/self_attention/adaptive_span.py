@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from nmt.config.model import TransformerStackConfig
-from nmt.kernels.block_attention import Blocks, joint_attention, known_maximum, near_part
+from nmt.kernels.attention.block_attention import Blocks, joint_attention, known_maximum, near_part
 from nmt.model.self_attention.pattern import BlockedAttention
 
 
