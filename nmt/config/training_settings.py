@@ -284,7 +284,8 @@ class TrainingConfig:
     init_from: str | None = setting(
         None,
         "Run folder or checkpoint whose weights the run starts from (fine-tuning); null: random "
-        "weights. The model may differ in dropout, and in hierarchical context that is added.",
+        "weights. The model may differ in dropout, in the weights of the losses on spans and "
+        "depths, and in hierarchical context that is added.",
         before=None,
     )
     init_vocabulary: str = setting(

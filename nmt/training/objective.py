@@ -65,7 +65,13 @@ class Objective:
         )
         smoothing = training.label_smoothing
         loss = output_loss(
-            model, output, inputs, smoothing, guided=guided, coverage_weight=coverage
+            model,
+            output,
+            inputs,
+            smoothing,
+            guided=guided,
+            coverage_weight=coverage,
+            target_weight=1.0 if teacher is None else teacher.target_weight,
         )
         if teacher is not None:
             taught = teacher.forward(batch)

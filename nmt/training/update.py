@@ -38,6 +38,7 @@ from nmt.training.passes.compilation import captured_passes, compile_layers
 from nmt.training.passes.mixed_precision import MixedPrecision
 from nmt.training.schedule import learning_rate_factor
 from nmt.training.services import Report, UpdateProfiler
+from nmt.training.span_bounds import bound_spans
 from nmt.training.step_results import StepResult, are_finite
 from nmt.training.training_progress import TrainingProgress
 from nmt.training.weight_ema import WeightEma
@@ -147,10 +148,12 @@ class Updater:
             overflow = self.precision.update_scale(loss, norm)
             if self.checks_on_device:
                 step_unless(self.optimizer, ~finite, divisor)
+                bound_spans(self.model)
                 if self.average is not None:
                     self.average.update_if(finite, progress.update)
             elif finite.item():
                 make_step(self.optimizer)
+                bound_spans(self.model)
                 if self.average is not None:
                     self.average.update(progress.update)
         extra = dict(self._extra)

@@ -86,9 +86,16 @@ def output_loss(
     *,
     guided: GuidedAlignmentConfig | None = None,
     coverage_weight: float = 0.0,
+    target_weight: float = 1.0,
 ) -> Loss:
-    """Sum the loss of the model's output for a batch; see `sequence_loss`."""
+    """Sum the loss of the model's output for a batch; see `sequence_loss`.
+
+    ``target_weight`` multiplies the cross-entropy of the targets, but no extra loss: each extra
+    loss has a weight of its own.
+    """
     loss = target_loss(model, output, batch, label_smoothing)
+    if target_weight != 1:
+        loss = replace(loss, smoothed=target_weight * loss.smoothed)
     if (penalty := model.penalty()) is not None:
         cost, weight = penalty
         loss = loss.plus("span_loss", cost * (batch.target_output_ids != PAD).sum(), weight)

@@ -24,6 +24,8 @@ _WITHOUT_WEIGHTS = (
     "word_dropout",
     "layer_drop",
     "initialization",
+    "attention_span_loss",
+    "depth_loss",
 )
 """Model settings that may differ: they change the training, not the meaning of the weights."""
 

@@ -123,6 +123,27 @@ def test_features_of_negative_numbers_keep_their_digits(dtype: torch.dtype) -> N
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=0)
 
 
+@pytest.mark.parametrize("need_weights", [False, True])
+@pytest.mark.parametrize("causal", [False, True])
+def test_keys_in_the_direction_of_random_features_of_large_heads_are_finite(
+    causal: bool, need_weights: bool
+) -> None:
+    """ω · x - |x|² / 2 is |ω|² / 2 for x = ω: more than 88 for a head of 256 units."""
+    config_class = TransformerDecoderConfig if causal else TransformerEncoderConfig
+    config = config_class(hidden_size=256, num_heads=1, self_attention="favor")
+    attention: Any = KINDS[SelfAttention.FAVOR].of(config)
+    mask = mask_of(1, 80, causal=causal)
+    states = torch.randn(1, 80, 256, requires_grad=True)
+    memory = attention.build_memory(states, mask)
+    aligned = attention.directions[:80][None, None] * 256**0.25
+    keys = attention.features(aligned + 0 * states[:, None], of_keys=True)
+    given = AttentionMemory(keys, memory.values, mask)
+    found = attention(states, given, need_weights=need_weights).context
+    assert found.isfinite().all()
+    (gradient,) = torch.autograd.grad(found.sum(), states)
+    assert gradient.isfinite().all()
+
+
 @pytest.mark.parametrize("share", [math.nan, math.inf])
 def test_a_span_that_is_not_finite_gives_a_loss_that_is_not_finite(
     tiny_config: Callable[..., ModelConfig],

@@ -106,6 +106,16 @@ def test_a_different_dropout_is_not_a_different_model(tiny_config: Configs) -> N
     refuse_other_model(tiny_config(), changed, "it")
 
 
+def test_a_different_weight_of_a_loss_is_not_a_different_model(tiny_config: Configs) -> None:
+    stacks = dict(encoder="transformer", decoder="transformer", num_layers=2)
+    learned = dict(self_attention="adaptive_span", depth="adaptive")
+    losses = dict(attention_span_loss=0.1, depth_loss=0.2)
+    old, new = (tiny_config(**stacks, **learned, **changed) for changed in ({}, losses))
+    assert old != new
+    assert model_differences(old, new) == []
+    refuse_other_model(old, new, "it")
+
+
 HIERARCHICAL = dict(context="hierarchical", decoder_context="hierarchical")
 
 
