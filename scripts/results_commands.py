@@ -21,7 +21,7 @@ from nmt.config.plain import flatten, to_mapping
 from nmt.config.schema import Config
 from nmt.config.store import group_choices
 from nmt.errors import UserError
-from nmt.run.tested_runs import settings_without_seed
+from nmt.run.comparison.tested_runs import settings_without_seed
 from nmt.sweeps.overrides import compose_config
 from nmt.training.stopping import StopReason
 
