@@ -57,6 +57,7 @@ def test_the_page_leads_from_a_sheet_to_two_translators(tmp_path: Path) -> None:
     assert all("#REF!" in check for check in printed[:2])
     for training in printed[2:4]:
         assert "20 validation and 20 test pairs are held out" in training
+        assert "no sentence of that text is in two parts" in training
     assert len((tmp_path / "translated.txt").read_text(encoding="utf-8").splitlines()) == 2
     assert "left out: 1 faulty row: 1 x spreadsheet error (sheet.csv, row 6)" in printed[2]
     assert printed[4] == printed[8]  # the file translates like the run
