@@ -33,6 +33,7 @@ from nmt.evaluation.attention.rank_correlation import kendall_tau, mean_with_con
 from nmt.model.build import build_model
 from nmt.model.seq2seq import TranslationModel
 from nmt.reporting.command_progress import CommandProgress
+from nmt.reporting.pages.faithfulness_page import figure_rows
 
 SOURCE, TARGET = [5, 9, 7, 12], [6, 8, 11]
 
@@ -230,6 +231,18 @@ def test_confidence_contains_the_mean_and_narrows() -> None:
 def test_shares_are_of_the_largest_of_each_row() -> None:
     values = np.array([[1.0, -2.0, 4.0], [-1.0, -3.0, 0.0]])
     assert np.array_equal(relative(values), [[0.25, 0, 1], [0, 0, 0]])
+
+
+def test_one_sentence_has_no_confidence_interval(translator: Translator) -> None:
+    pairs = [("two seven ten one", "zwei"), ("one two three four", "eins")]
+    both = measure_sentences(translator, pairs, layer=0, head=None)
+    for sentences in (both[:1], both):
+        report = summarize(sentences, layer=0, head=None, left_out=0)
+        intervals = {confidence for *_, confidence in figure_rows(report.plain())}
+        text = " ".join(reading(report))
+        assert (intervals == {""}) == (len(sentences) == 1)
+        assert ("figures of one sentence" in text) == (len(sentences) == 1)
+        assert ("95 % confidence interval, from" in text) == (len(sentences) == 2)
 
 
 def test_equal_weights_have_no_order_to_agree_with(translator: Translator) -> None:
