@@ -2,7 +2,7 @@
 
 Loading a file never runs code from it: only tensors, plain containers, text, numbers and bytes are
 accepted. The file ends with a checksum, so a file that was changed at any position is refused.
-`nmt.training.kept_checkpoints` decides which files a run keeps.
+`nmt.training.checkpoints.kept_checkpoints` decides which files a run keeps.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ from nmt.config.schema import Config
 from nmt.durable_file import make_folder, remedy, write_durably
 from nmt.errors import UserError
 from nmt.model.build import model_for
-from nmt.model.sentence_segments import ContextPieces
+from nmt.model.documents.sentence_segments import ContextPieces
 from nmt.model.seq2seq import TranslationModel
 from nmt.model_shapes import model_without_values
 from nmt.run_search import run_hint

@@ -9,7 +9,7 @@ from torch.overrides import TorchFunctionMode
 
 from nmt.config.model import ModelConfig
 from nmt.model.build import build_model
-from nmt.model.sentence_segments import ContextPieces
+from nmt.model.documents.sentence_segments import ContextPieces
 from nmt.model.seq2seq import TranslationModel
 
 _RANDOM = (torch.Tensor.normal_, torch.Tensor.uniform_)

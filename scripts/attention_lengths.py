@@ -19,12 +19,12 @@ from torch.autograd.profiler import profile
 
 from nmt.config.model import TransformerDecoderConfig, TransformerEncoderConfig
 from nmt.config.self_attention import LIMITS, SelfAttention
-from nmt.kernels.attention_mask import AttentionMask
+from nmt.kernels.attention.attention_mask import AttentionMask
 from nmt.model.attention.memory import AttentionMemory
 from nmt.model.attention.multi_head import MultiHeadAttention
 from nmt.model.attention.relative import RelativePositions
 from nmt.model.self_attention.kinds import KINDS
-from nmt.model.target_memory import GrowingMemory
+from nmt.model.self_attention.target_memory import FixedMemory, GrowingMemory
 
 SIZE, HEADS = 256, 4
 COMPLEXITY = {
@@ -108,16 +108,16 @@ def search_step(attention: MultiHeadAttention, length: int) -> tuple[Callable[[]
     start = getattr(attention, "start_memory", GrowingMemory.of)
     memory = start([source], torch.zeros(1, dtype=torch.long))
     memory = memory.reserve(length + 1)
-    if memory.buffers[0].size(2) > length:  # all slots are in use
+    if isinstance(memory, FixedMemory):  # all slots are in use
         memory = replace(memory, seen=torch.zeros_like(memory.seen))
     memory = replace(memory, position=torch.tensor([length]))
     states = torch.randn(1, 1, SIZE)
 
     def step() -> Tensor:
         opened = memory.open()
-        places = RelativePositions(places=(opened.position, opened.key_places))
+        positions = RelativePositions(in_step=(opened.position, opened.key_positions))
         seen = opened.write(0, attention.build_memory(states, None))
-        context: Tensor = attention(states, seen, need_weights=False, positions=places).context
+        context: Tensor = attention(states, seen, need_weights=False, positions=positions).context
         return context
 
     return step, sum(buffer.nbytes for buffer in memory.buffers)
@@ -172,16 +172,26 @@ def search_costs(name: str, lengths: Sequence[int], rounds: int) -> Iterator[Cos
             yield Cost(length, 1e3 * seconds(step, 5 * rounds), state / 2**20)
 
 
-def exponent(costs: Sequence[Cost], value: Callable[[Cost], float]) -> float:
-    """Return the slope of the logarithm of the cost over that of the length, by least squares."""
+def exponent(costs: Sequence[Cost], value: Callable[[Cost], float]) -> str:
+    """Return the slope of the logarithm of the cost over that of the length, by least squares.
+
+    With fewer than two lengths there is none, and the result is a dash.
+    """
+    if len({cost.length for cost in costs}) < 2:
+        return "-"
     x = [math.log(cost.length) for cost in costs]
     y = [math.log(max(value(cost), 1e-9)) for cost in costs]
-    return statistics.linear_regression(x, y).slope
+    return f"{statistics.linear_regression(x, y).slope:.2f}"
 
 
 def _rounded(value: float) -> str:
     """Return a number as text with three significant digits, without an exponent."""
     return f"{float(f'{value:.3g}'):,.10g}"
+
+
+def is_searched(name: str) -> bool:
+    """Return whether a decoder can have this kind; only one form of full attention is measured."""
+    return "," not in name and LIMITS[SelfAttention(name)].decoder
 
 
 def table(names: Sequence[str], lengths: Sequence[int], rounds: int, search: bool) -> Iterator[str]:
@@ -190,9 +200,9 @@ def table(names: Sequence[str], lengths: Sequence[int], rounds: int, search: boo
     yield f"| kind | complexity | {' | '.join(heads)} | exponent of time, of memory |"
     yield f"|---|---|{'--:|' * (len(lengths) + 1)}"
     for name in names:
-        decoder = LIMITS[SelfAttention(name.split(",")[0])].decoder
-        if search and (not decoder or "," in name):
+        if search and not is_searched(name):
             continue
+        decoder = LIMITS[SelfAttention(name.split(",")[0])].decoder
         costs = list(
             search_costs(name, lengths, rounds)
             if search
@@ -203,7 +213,7 @@ def table(names: Sequence[str], lengths: Sequence[int], rounds: int, search: boo
         ]
         cells += ["-"] * (len(lengths) - len(cells))
         slopes = ", ".join(
-            f"{exponent(costs, value):.2f}"
+            exponent(costs, value)
             for value in (lambda cost: cost.milliseconds, lambda cost: cost.mebibytes)
         )
         yield f"| `{name}` | {COMPLEXITY[name]} | {' | '.join(cells)} | {slopes} |"

@@ -12,14 +12,13 @@ import jinja2
 import nmt
 from nmt.config.folders import config_directory
 from nmt.errors import UserError
-from nmt.run.run_comparison import spread
+from nmt.run.comparison.run_comparison import spread
 
 Record = Mapping[str, Any]
 Run = Mapping[str, Any]
 
 BEGIN, END = "<!-- scripts/results writes this part -->", "<!-- end of that part -->"
 ABSENT = "-"
-_NOT_MEASURED = "not measured"
 
 
 def write_pages(root: Path, records: Sequence[Record], *, check: bool) -> list[str]:
@@ -257,7 +256,7 @@ def _run_table(rows: Sequence[Record]) -> str:
 
 def _machine(run: Run) -> str:
     gpu = run["device"] if not str(run.get("device", "cpu")).startswith("cpu") else None
-    threads = f"{run['threads']} threads" if run.get("threads") else None
+    threads = f"{count} thread{'s' * (count > 1)}" if (count := run.get("threads")) else None
     software = [f"torch {run['torch']}"] if "torch" in run else []
     software += [f"products in {run['precision']}"] if "precision" in run else []
     parts = [gpu, run.get("processor"), threads, run.get("hardware"), *software]
@@ -296,7 +295,7 @@ def _experiment_table(rows: Sequence[Record], speeds: Sequence[Record]) -> str:
         used = [row for row in rows if path.stem in row["experiments"]]
         figures = [f"{row['title']}: {_shown(_mean(row), '{:.1f}')}" for row in used]
         figures += [one["title"] for one in speeds if path.stem in one["experiments"]]
-        cells.append([f"`{path.stem}`", _purpose(path), "; ".join(figures) or _NOT_MEASURED])
+        cells.append([f"`{path.stem}`", _purpose(path), "; ".join(figures) or ABSENT])
     return _markdown(["experiment", "what", "figures"], cells, 3)
 
 
@@ -352,14 +351,16 @@ def readme_part(records: Sequence[Record]) -> str:
     versions = sorted({run["version"] for run in runs if run.get("version")})
     dates = sorted(run["date"] for run in runs if run.get("date"))
     until = f", of runs up to {dates[-1]}" if dates else ""
+    table = _markdown(head, cells, 2)
     parts = [
-        f"The figures are of nmt {' and '.join(versions)}{until}. `±` is the standard deviation "
-        "over seeds. A range covers this version, earlier versions and other processors.",
+        f"The figures are of nmt {' and '.join(versions)}{until}.",
+        *(["`±` is the standard deviation over seeds."] if "±" in table else []),
+        "A range covers the seeds of this version, earlier versions and other processors.",
         *(f"{line}." for line in _signatures(rows) if line.startswith(("BLEU", "chrF"))),
         *(_speed_sentence(one) for one in records if one.get("kind") == "speed"),
     ]
     wrap = textwrap.TextWrapper(105, break_long_words=False, break_on_hyphens=False)
-    return "\n".join([_markdown(head, cells, 2), "", wrap.fill(" ".join(parts))])
+    return "\n".join([table, "", wrap.fill(" ".join(parts))])
 
 
 def _speed_sentence(record: Record) -> str:

@@ -30,10 +30,10 @@ from nmt.errors import UserError
 from nmt.evaluation.metrics import DEFAULT_METRICS, ScoreOptions, bleu_tokenizer, corpus_score
 from nmt.evaluation.older_papers import tokenized_lowercase_bleu
 from nmt.evaluation.test_set import of_run
+from nmt.run.comparison.tested_runs import settings_without_seed
 from nmt.run.machine import processor
+from nmt.run.reports.run_report import changed_settings
 from nmt.run.run_record import RunRecord, RunStatus
-from nmt.run.run_report import changed_settings
-from nmt.run.tested_runs import settings_without_seed
 from nmt.sweeps.overrides import compose_config
 
 Record = dict[str, Any]

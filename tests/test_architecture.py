@@ -88,6 +88,27 @@ FORBIDDEN = {  # a part of nmt, and the parts that it must not import
     "processes": ("config", "text", "data", "model", "training", "decoding", "evaluation"),
     "runtime": ("config", "text", "data", "model", "training", "decoding", "evaluation"),
 }
+SIBLINGS = {  # a folder, and the folders beside it that it may import
+    "kernels/attention": (),
+    "kernels/linear": (),
+    "kernels/prediction": ("linear",),
+    "kernels/recurrent": ("linear",),
+    "model/attention": (),
+    "model/self_attention": ("attention",),
+    "model/recurrent": ("attention",),
+    "model/transformer": ("attention", "self_attention"),
+    "model/documents": ("attention", "transformer"),
+    "model/losses": (),
+    "training/checkpoints": (),
+    "training/fine_tuning": (),
+    "training/parallel": (),
+    "training/passes": ("parallel",),
+    "run/checkpoints": (),
+    "run/comparison": (),
+    "run/other_runs": ("checkpoints",),
+    "run/reports": ("comparison",),
+}
+DIVIDED = sorted({folder.split("/")[0] for folder in SIBLINGS})
 TOP = (  # imported by none of the parts above
     "__main__",
     "api",
@@ -240,6 +261,33 @@ def test_no_import_is_circular(root: Path) -> None:
     )
     # static_order raises CycleError with the modules of a circle.
     assert set(graph.static_order()) == modules.keys()
+
+
+@pytest.mark.parametrize("room", DIVIDED)
+def test_folders_of_a_room_import_only_the_siblings_of_the_table(room: str) -> None:
+    folders = {f.parent.name for f in FILES if f.parent.parent == ROOT / room}
+    assert {f"{room}/{folder}" for folder in folders} == {s for s in SIBLINGS if s.startswith(room)}
+    wrong = {
+        f"{_part(file)} imports {module}"
+        for file in FILES
+        if file.parent.parent == ROOT / room
+        for module in _imports(file)
+        for other in folders - {file.parent.name, *SIBLINGS[f"{room}/{file.parent.name}"]}
+        if _within(module, f"nmt.{room}.{other}", ".")
+    }
+    assert not wrong
+
+
+@pytest.mark.parametrize("room", DIVIDED)
+def test_no_folder_of_a_room_is_in_a_circle(room: str) -> None:
+    """A folder is one node of the graph, and so is a file beside the folders."""
+    start = f"nmt.{room}."
+    graph: dict[str, set[str]] = {}
+    for file in (ROOT / room).rglob("*.py"):
+        node = _module(file, ROOT).removeprefix(start).split(".")[0]
+        names = {m.removeprefix(start).split(".")[0] for m in _imports(file) if m.startswith(start)}
+        graph.setdefault(node, set()).update(names - {node})
+    assert len(list(TopologicalSorter(graph).static_order())) > 1
 
 
 def test_two_files_of_different_rooms_have_different_names() -> None:

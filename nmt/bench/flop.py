@@ -34,7 +34,7 @@ from nmt.model.attention.settings import (
 )
 from nmt.model.attention.shaw import SHAW_DISTANCE
 from nmt.model.attention.window import WindowKind
-from nmt.model.recurrent_cells import CELLS
+from nmt.model.recurrent.recurrent_cells import CELLS
 
 _BACKWARD = 2  # one product for the gradient of each factor
 

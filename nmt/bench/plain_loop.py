@@ -19,7 +19,7 @@ from nmt.bench.ceiling import synchronise
 from nmt.bench.counts import Counts
 from nmt.config.model import ModelConfig, TransformerDecoderConfig, TransformerEncoderConfig
 from nmt.errors import UserError
-from nmt.model.positions import sinusoidal_positions
+from nmt.model.transformer.positions import sinusoidal_positions
 
 _BLOCK = 10  # updates between two waits for the device
 _FIRST_PIECE = 4  # after the special tokens

@@ -14,7 +14,7 @@ from nmt.errors import UserError
 from nmt.reporting.command_progress import CommandProgress
 
 if TYPE_CHECKING:
-    from nmt.run.checkpoint_averaging import Averaged
+    from nmt.run.checkpoints.checkpoint_averaging import Averaged
 
 _LAST = 5
 
@@ -26,8 +26,8 @@ Files = Annotated[
     typer.Argument(
         metavar="[MODEL]...",
         help=(
-            "Checkpoint files, or run folders, of which the best checkpoints are used, instead of "
-            "--model. A single run folder has the meaning of --model."
+            "Checkpoint files or run folders, instead of --model. Of several run folders, the best "
+            "checkpoints are averaged. A single run folder has the meaning of --model."
         ),
     ),
 ]
@@ -67,7 +67,7 @@ def average(output: Output, files: Files = None, model: Run = None, last: Last =
 def _averaged(
     files: Sequence[Path], model: Path | None, last: int | None, progress: CommandProgress
 ) -> "Averaged":
-    from nmt.run.checkpoint_averaging import average_files, average_run
+    from nmt.run.checkpoints.checkpoint_averaging import average_files, average_run
 
     loading_phase.end()
     if model is None:

@@ -45,8 +45,8 @@ def compare(
     """Compare finished and unfinished runs: settings that differ, scores, speed, significance."""
     from nmt.evaluation.significance import PairedTestName
     from nmt.reporting.comparison_table import comparison_text
-    from nmt.run.comparison_curves import save_run_curves
-    from nmt.run.run_comparison import compare_runs
+    from nmt.run.comparison.comparison_curves import save_run_curves
+    from nmt.run.comparison.run_comparison import compare_runs
     from nmt.run.run_record import read_runs
 
     if curves is not None and curves.suffix.lower() != ".png":

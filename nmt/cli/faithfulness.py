@@ -82,8 +82,8 @@ def _refuse_hierarchical(model: "TranslationModel") -> None:
     Raises:
         UserError: Its encoder or its decoder has hierarchical attention.
     """
-    from nmt.model.hierarchical_decoder import HierarchicalDecoder
-    from nmt.model.hierarchical_encoder import HierarchicalEncoder
+    from nmt.model.documents.hierarchical_decoder import HierarchicalDecoder
+    from nmt.model.documents.hierarchical_encoder import HierarchicalEncoder
 
     if isinstance(model.encoder, HierarchicalEncoder):
         raise UserError(

@@ -38,7 +38,7 @@ _COMMANDS = {  # the name is also that of the function and its file, except in `
     "attention": "Show a model's attention: pictures, a page, numbers, links.",
     "export": "Write a model for CTranslate2, Hugging Face, ONNX or as safetensors.",
     "shortlist": "Learn which pieces translate a sentence, for a faster search.",
-    "pack": "Write a model as one small file that translates anywhere.",
+    "pack": "Write a model as one file without the state of its training.",
     "bench": "Measure the speed of training and translation.",
     "data": "Find problems in training text before training.",
     "completion": "Print the code that completes words in bash, zsh or fish.",

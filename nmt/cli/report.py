@@ -26,8 +26,8 @@ Output = Annotated[
 
 def report(runs: Runs, output: Output = None) -> None:
     """Write the page of a run: scores, curves, attention, samples, settings; it opens offline."""
+    from nmt.run.reports.write_report import write_comparison, write_report
     from nmt.run.run_record import read_runs
-    from nmt.run.write_report import write_comparison, write_report
 
     if output is not None and output.suffix.lower() not in (".html", ".md"):
         raise UserError(f"--output {output}: give a file whose name ends with .html or .md")

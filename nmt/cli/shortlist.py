@@ -31,7 +31,7 @@ Candidates = Annotated[
 Frequent = Annotated[
     int | None,
     typer.Option(
-        help="Number of the most frequent target pieces, which every sentence has. [100]",
+        help="Number of frequent target pieces that are candidates of every sentence. [100]",
         show_default=False,
     ),
 ]

@@ -71,7 +71,7 @@ LongLine = Annotated[
     typer.Option(
         help=(
             "What happens to a line longer than --max-length. split: it is cut at sentence ends, "
-            "and the translations are joined; refuse: --errors applies to it; whole: it is "
+            "and the translations are joined; refuse: it is an error, see --errors; whole: it is "
             "translated without cuts, which often loses text."
         )
     ),

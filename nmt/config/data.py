@@ -33,9 +33,9 @@ class Corpus(StrEnum):
 class SplitNames:
     """The names of the three splits in the dataset."""
 
-    train: str = setting("train", "Name of the training split, or of its files.")
-    valid: str = setting("valid", "Name of the validation split, or of its files.")
-    test: str = setting("test", "Name of the test split, or of its files.")
+    train: str = setting("train", "Training split: its name on the hub, or that of its files.")
+    valid: str = setting("valid", "Validation split: its name on the hub, or that of its files.")
+    test: str = setting("test", "Test split: its name on the hub, or that of its files.")
 
 
 @dataclass(kw_only=True)

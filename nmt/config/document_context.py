@@ -19,7 +19,7 @@ class Context(StrEnum):
 
 @dataclass(kw_only=True)
 class ContextConfig:
-    """The context of a document; the formulas are in ``nmt/model/hierarchical_attention.py``."""
+    """The context of a document; ``nmt/model/documents`` has the formulas."""
 
     context: str = setting(
         Context.CONCATENATED,
@@ -34,7 +34,7 @@ class ContextConfig:
 
 @dataclass(kw_only=True)
 class TargetContextConfig:
-    """The target context of a document; see ``nmt/model/hierarchical_decoder.py``."""
+    """The target context of a document; see ``nmt/model/documents/hierarchical_decoder.py``."""
 
     context: str = setting(
         Context.CONCATENATED,

@@ -77,8 +77,8 @@ class SelfAttentionConfig:
 
     self_attention: str = setting(
         SelfAttention.FULL,
-        "Kind of self-attention: all pairs of positions (full), or a kind whose cost grows more "
-        "slowly with the length; see docs/attention.md.",
+        "Kind of self-attention: full compares all pairs of positions; most other kinds cost less "
+        "for long texts. See docs/attention.md.",
         choices=SelfAttention,
         neutral=SelfAttention.FULL,
     )

@@ -113,8 +113,8 @@ class SourceConfig:
     )
     held_out: float | None = setting(
         None,
-        "Number of training pairs that are held out for this split, if it has no file: a count, a "
-        "share below 1, or 0 for 5 %, but at most 2,000. For data.valid and data.test only.",
+        "Training pairs that are held out for this split, if it has no file: a count, or a share "
+        "below 1; 0: 5 %, at most 2,000 pairs. For data.valid and data.test only.",
         unit="pairs",
         at_least=0,
         neutral=None,

@@ -84,7 +84,7 @@ class TrainingConfig:
     )
     max_minutes: float | None = setting(
         None,
-        "Training time of the whole run, including resumed parts; null: no limit.",
+        "Time of all training and validation, including resumed parts; null: no limit.",
         unit="minutes",
         above=0,
         resumable=True,
@@ -284,7 +284,8 @@ class TrainingConfig:
     init_from: str | None = setting(
         None,
         "Run folder or checkpoint whose weights the run starts from (fine-tuning); null: random "
-        "weights. The model may differ in dropout, and in hierarchical context that is added.",
+        "weights. The model may differ in dropout, in the weights of the losses on spans and "
+        "depths, and in hierarchical context that is added.",
         before=None,
     )
     init_vocabulary: str = setting(
@@ -326,8 +327,8 @@ class TrainingConfig:
     )
     average_last: int = setting(
         0,
-        "Newest checkpoints that are averaged at the end of the run; the average is used if it is "
-        "better. 0: none.",
+        "Newest checkpoints that are averaged at the end of the run; the average becomes best.pt "
+        "if its score is at least as good. 0: none.",
         unit="checkpoints",
         at_least=0,
         before=0,

@@ -24,9 +24,15 @@ class GoldAlignments:
     split, if there are any.
     """
 
-    source: str | None = setting(None, "File of source sentences.", names_file=True)
-    target: str | None = setting(None, "File of target sentences.", names_file=True)
-    links: str | None = setting(
-        None, "Word links in Pharaoh format; 0p1 and 0?1 are possible links.", names_file=True
+    source: str | None = setting(
+        None,
+        "Source sentences of a hand-aligned set, for the alignment error rate of the finished run.",
+        names_file=True,
     )
-    flip: bool = setting(False, "Whether a link is target word - source word.")
+    target: str | None = setting(None, "Target sentences of this set.", names_file=True)
+    links: str | None = setting(
+        None,
+        "Word links of this set in Pharaoh format; 0p1 and 0?1 are possible links.",
+        names_file=True,
+    )
+    flip: bool = setting(False, "Whether the links name the target word first.")

@@ -18,7 +18,7 @@ from nmt.config.ensemble_mean import Mean
 from nmt.config.model import ModelConfig, RegionEncoderConfig
 from nmt.data.batches.packing import Packing
 from nmt.data.batches.regions import Regions
-from nmt.decoding.constrained.shortlist import refuse_copying
+from nmt.decoding.constrained.shortlist import check_shortlisted_model
 from nmt.decoding.document_search import common_context
 from nmt.decoding.translator import LoadOptions, Translator
 from nmt.errors import UserError
@@ -216,7 +216,7 @@ def load_models(
     for path, checkpoint in zip(paths[1:], checkpoints[1:], strict=True):
         _check_vocabularies(paths[0], checkpoints[0], path, checkpoint)
         if options.get("shortlist") is not None:
-            refuse_copying(checkpoint.config.model)
+            check_shortlisted_model(checkpoint.config.model)
     common_context(checkpoint.config for checkpoint in checkpoints)
     _check_features([checkpoint.config.model for checkpoint in checkpoints])
     translator = Translator.from_loaded_checkpoint(checkpoints[0], **options)

@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
-from nmt.kernels.quantized_linear import quantize_for_search
-from nmt.kernels.weight_layout import cast_for_search, lay_out_for_search
+from nmt.kernels.linear.quantized_linear import quantize_for_search
+from nmt.kernels.linear.weight_layout import cast_for_search, lay_out_for_search
 from nmt.model.layers import Linear
 from nmt.model.seq2seq import OutputLayer, TranslationModel
 

@@ -30,7 +30,7 @@ from nmt.decoding.hypothesis import Hypothesis, length_penalty
 from nmt.decoding.repeated_step import Graphs
 from nmt.decoding.score_adjusters import NEVER, Adjusters, ScoreAdjuster, adjusted, adjusters_of
 from nmt.decoding.search_loop import Live, Loop, Source
-from nmt.kernels.best_continuations import best_continuations
+from nmt.kernels.prediction.best_continuations import best_continuations
 from nmt.model.interfaces import DecoderState
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import BOS, EOS, PAD

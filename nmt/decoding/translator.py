@@ -20,7 +20,7 @@ from nmt.data.features import Features
 from nmt.decoding.batches import Advance, WorkDone, batch_tokens, search_batches
 from nmt.decoding.changed_settings import changed_settings
 from nmt.decoding.constrained.constraints import ConstraintEncoder, Constraints, PieceConstraints
-from nmt.decoding.constrained.shortlist import Shortlist, refuse_copying
+from nmt.decoding.constrained.shortlist import Shortlist, check_shortlisted_model
 from nmt.decoding.constrained.shortlist_file import load_shortlist
 from nmt.decoding.hypothesis import Hypothesis
 from nmt.decoding.prepared_weights import prepare_weights
@@ -30,7 +30,7 @@ from nmt.decoding.search import beam_search
 from nmt.decoding.sentence_features import check_feature_size, regions_of
 from nmt.errors import UserError
 from nmt.kernels import dispatch
-from nmt.model.hierarchical_decoder import HierarchicalDecoder
+from nmt.model.documents.hierarchical_decoder import HierarchicalDecoder
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.tokenizer import TokenizerPair
 
@@ -65,7 +65,7 @@ class LoadOptions(TypedDict, total=False):
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         beam_size: Hypotheses per sentence. For this and the next two, None keeps the setting of the
             run.
-        length_penalty: Alpha of `nmt.decoding.search.length_penalty`, from 0 to 10.
+        length_penalty: Alpha of `nmt.decoding.hypothesis.length_penalty`, from 0 to 10.
         batch_size: Sentences per batch.
         precision: ``float32``, ``bfloat16``, ``float16``, ``int8`` on a CPU, or ``auto``: bfloat16
             on a GPU that computes in it, else float32.
@@ -162,7 +162,7 @@ class Translator:
         checkpoint.config.decoding = decoding
         found = None
         if shortlist is not None:
-            refuse_copying(checkpoint.config.model)
+            check_shortlisted_model(checkpoint.config.model)
             found = load_shortlist(shortlist, checkpoint.tokenizers)
         chosen = runtime.pick_device(device)
         runtime.set_exact_recurrence()

@@ -24,7 +24,7 @@ from nmt.evaluation.attention.layer_errors import LayerErrors, joined_scores
 from nmt.evaluation.attention.learned_depths import LearnedDepths
 from nmt.evaluation.attention.learned_spans import learned_spans
 from nmt.evaluation.metrics import Score
-from nmt.model.loss import target_loss
+from nmt.model.losses.loss import target_loss
 from nmt.reporting.heatmaps.heatmap import Heatmap
 from nmt.reporting.sample_table import sample_table
 from nmt.text.sentence_context import NO_CONTEXT, ContextSize

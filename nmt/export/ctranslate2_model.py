@@ -2,7 +2,8 @@
 
 CTranslate2 (https://opennmt.net/CTranslate2) is an engine in C++ for Transformers. It computes
 embeddings times sqrt(D) plus a table of positions, pre- or post-norm layers, and an output layer,
-as `nmt.model.transformer` does. Only the names and the layout of the matrices differ.
+as `nmt.model.transformer.transformer_stacks` does. Only the names and the layout of the matrices
+differ.
 
 Legend: D model size.
 """
@@ -34,11 +35,14 @@ from nmt.model.attention.multi_head import MultiHeadAttention
 from nmt.model.attention.rotary import ROTARY_BASE
 from nmt.model.attention.shaw import ShawAttention
 from nmt.model.attention.t5_bias import T5_DISTANCE, T5Bias
-from nmt.model.position_wise import FeedForward, SwiGlu
-from nmt.model.positions import PositionedEmbedding, sinusoidal_positions
-from nmt.model.residual import Residual
-from nmt.model.transformer import TransformerDecoder, TransformerEncoder
-from nmt.model.transformer_layers import TransformerDecoderLayer, TransformerEncoderLayer
+from nmt.model.transformer.position_wise import FeedForward, SwiGlu
+from nmt.model.transformer.positions import PositionedEmbedding, sinusoidal_positions
+from nmt.model.transformer.residual import Residual
+from nmt.model.transformer.transformer_layers import (
+    TransformerDecoderLayer,
+    TransformerEncoderLayer,
+)
+from nmt.model.transformer.transformer_stacks import TransformerDecoder, TransformerEncoder
 from nmt.text.tokenizer import Tokenizer, TokenizerPair
 
 EXTRA = "ctranslate2"

@@ -24,9 +24,9 @@ from nmt.export.extras import required
 from nmt.export.parity import Ids, Scorer
 from nmt.export.unsupported import plain_cross_attention, transformer_stacks
 from nmt.model.attention.memory import AttentionMemory
-from nmt.model.positions import sinusoidal_positions
 from nmt.model.seq2seq import TranslationModel
-from nmt.model.transformer import TransformerDecoder, TransformerEncoder
+from nmt.model.transformer.positions import sinusoidal_positions
+from nmt.model.transformer.transformer_stacks import TransformerDecoder, TransformerEncoder
 from nmt.text.special_tokens import BOS, EOS, PAD
 
 EXTRA = "onnx"

@@ -11,7 +11,7 @@ from nmt.config.model import (
 from nmt.config.schema import Config
 from nmt.errors import UserError
 from nmt.model.attention.multi_head import MultiHeadAttention
-from nmt.model.transformer_layers import TransformerDecoderLayer
+from nmt.model.transformer.transformer_layers import TransformerDecoderLayer
 
 OTHER_FORMAT = "--to safetensors takes every model"
 OTHER_ENGINE = "leave out --engine"

@@ -1,1 +1,1 @@
-"""Fast paths of layers and losses, each beside its plain PyTorch formulation."""
+"""Fast paths of layers and losses beside their plain formulations; `dispatch` alone chooses."""

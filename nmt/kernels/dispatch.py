@@ -116,7 +116,7 @@ def _may_fuse_on_cpu(inputs: Tensor) -> bool:
 
 
 def linear_path(inputs: Tensor) -> KernelPath:
-    """Return the path of a linear layer, `nmt.kernels.linear`."""
+    """Return the path of a linear layer, `nmt.kernels.linear.linear_layer`."""
     if torch.is_grad_enabled() and _may_fuse_on_cpu(inputs):
         return KernelPath.FUSED
     return KernelPath.PLAIN
@@ -135,7 +135,7 @@ def works_in_place(inputs: Tensor) -> bool:
 
 
 def weight_layout_path(weight: Tensor) -> KernelPath:
-    """Return the layout of weights in search, `nmt.kernels.weight_layout`."""
+    """Return the layout of weights in search, `nmt.kernels.linear.weight_layout`."""
     fits = weight.dim() == 2 and weight.dtype in (torch.float32, torch.bfloat16)
     return KernelPath.FUSED if fits and on_cpu(weight) and _may_fuse() else KernelPath.PLAIN
 
@@ -146,20 +146,20 @@ def shared_input_path(inputs: Tensor) -> KernelPath:
 
 
 def weight_casts_path(weight: Tensor) -> KernelPath:
-    """Return whether one operation casts the weights of all layers, `nmt.kernels.weight_casts`."""
+    """Return whether one operation casts all weights, `nmt.kernels.linear.weight_casts`."""
     if on_cpu(weight) or not torch.is_grad_enabled() or not _may_fuse():
         return KernelPath.PLAIN
     return KernelPath.PLAIN if product_dtype(weight) == weight.dtype else KernelPath.FUSED
 
 
 def quantized_path(rows: Tensor) -> KernelPath:
-    """Return the path of a linear layer in int8, `nmt.kernels.quantized_linear`."""
+    """Return the path of a linear layer in int8, `nmt.kernels.linear.quantized_linear`."""
     fast = on_cpu(rows) and rows.numel() > 0 and _may_fuse()
     return KernelPath.FUSED if fast else KernelPath.PLAIN
 
 
 def feed_forward_path(states: Tensor) -> KernelPath:
-    """Return the path of a ReLU feed-forward block, `nmt.kernels.feed_forward`."""
+    """Return the path of a ReLU feed-forward block, `nmt.kernels.linear.feed_forward`."""
     has_backward = private_torch.threshold_backward_ is not None
     return linear_path(states) if has_backward else KernelPath.PLAIN
 
@@ -176,12 +176,12 @@ def add_dropped_path(states: Tensor, result: Tensor) -> KernelPath:
 
 
 def split_path(projected: Tensor) -> KernelPath:
-    """Return the path of splitting a fused key/value projection, `nmt.kernels.attention`."""
+    """Return the path of splitting a projection of keys and values, `nmt.kernels.attention`."""
     return linear_path(projected)
 
 
 def attention_path(query: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None) -> KernelPath:
-    """Return the path of scaled dot-product attention, `nmt.kernels.attention`.
+    """Return the path of scaled dot-product attention, `nmt.kernels.attention.scaled_dot_product`.
 
     On a CPU, the backward pass of torch's fused kernels takes several times as long as the products
     of short sentences. The kernel of this package writes gradients in the layout of the
@@ -220,13 +220,13 @@ def repeats_shapes(inputs: Tensor) -> bool:
 
 
 def recurrent_path(kind: str) -> KernelPath:
-    """Return the path of a recurrent layer over a whole sequence, `nmt.kernels.recurrent`."""
+    """Return the path of a layer over a sequence, `nmt.kernels.recurrent.recurrent_sequence`."""
     known = kind in ("gru", "lstm") and _gates_have_backward()
     return KernelPath.FUSED if known and _may_fuse() else KernelPath.PLAIN
 
 
 def recurrent_step_path(gates: Tensor) -> KernelPath:
-    """Return the path of one step of a GRU, `nmt.kernels.recurrent_step`."""
+    """Return the path of one step of a GRU, `nmt.kernels.recurrent.recurrent_step`."""
     return linear_path(gates) if _gates_have_backward() else KernelPath.PLAIN
 
 
@@ -235,7 +235,7 @@ def _gates_have_backward() -> bool:
 
 
 def recurrent_layer_path(states: Tensor) -> KernelPath:
-    """Return the path of a recurrent layer of an encoder, `nmt.kernels.recurrent_layer`.
+    """Return the path of a recurrent layer of an encoder, `nmt.kernels.recurrent.recurrent_layer`.
 
     The shapes of packed sentences depend on their lengths, so a CUDA graph cannot capture them. So
     on a GPU, torch's kernel runs over padded sentences.
@@ -255,12 +255,12 @@ def projected_sequence_path(kind: str, inputs: Tensor) -> KernelPath:
 
 
 def cross_entropy_path() -> KernelPath:
-    """Return the path of the output layer with its loss, `nmt.kernels.cross_entropy`."""
+    """Return the path of the output layer with its loss, `nmt.kernels.prediction.cross_entropy`."""
     return KernelPath.FUSED if _may_fuse() else KernelPath.PLAIN
 
 
 def candidates_path(logits: Tensor) -> KernelPath:
-    """Return the path of the best continuations, `nmt.kernels.best_continuations`.
+    """Return the path of the best continuations, `nmt.kernels.prediction.best_continuations`.
 
     The fast path has more operations, but each reads and writes less.
     """
@@ -276,7 +276,7 @@ def top_k_path(values: Tensor) -> KernelPath:
 
 
 def repeated_linear_path() -> KernelPath:
-    """Return the path of linear layers in a loop over time, `nmt.kernels.repeated_linear`."""
+    """Return the path of linear layers in a loop, `nmt.kernels.recurrent.repeated_linear`."""
     return KernelPath.FUSED if torch.is_grad_enabled() and _may_fuse() else KernelPath.PLAIN
 
 

@@ -1,1 +1,1 @@
-"""Encoders, attention, decoders, and the model they make up."""
+"""The formulas: attention, RNN and Transformer in folders; `build` makes a model of them."""

@@ -19,19 +19,19 @@ from nmt.config.model import (
     Tying,
 )
 from nmt.config.schema import Config
-from nmt.model.attend_first import AttendFirstDecoder
 from nmt.model.attention.doubly import DoublyAttention
 from nmt.model.attention.none import FixedContext
 from nmt.model.attention.settings import BuildableAttentionConfig, LuongAttentionConfig
-from nmt.model.hierarchical_decoder import HierarchicalDecoder
-from nmt.model.hierarchical_encoder import HierarchicalEncoder
+from nmt.model.documents.hierarchical_decoder import HierarchicalDecoder
+from nmt.model.documents.hierarchical_encoder import HierarchicalEncoder
+from nmt.model.documents.sentence_segments import ContextPieces
 from nmt.model.interfaces import Decoder, Encoder
+from nmt.model.recurrent.attend_first import AttendFirstDecoder
+from nmt.model.recurrent.rnn_encoder import RnnEncoder
+from nmt.model.recurrent.update_first import UpdateFirstDecoder
 from nmt.model.region_encoder import RegionEncoder, RegionStates
-from nmt.model.rnn_encoder import RnnEncoder
-from nmt.model.sentence_segments import ContextPieces
 from nmt.model.seq2seq import TranslationModel
-from nmt.model.transformer import TransformerDecoder, TransformerEncoder
-from nmt.model.update_first import UpdateFirstDecoder
+from nmt.model.transformer.transformer_stacks import TransformerDecoder, TransformerEncoder
 
 if TYPE_CHECKING:
     from nmt.text.tokenizer import TokenizerPair

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nmt.kernels.dropout import dropout
-from nmt.kernels.linear import linear
-from nmt.kernels.quantized_linear import QuantizedLinear
+from nmt.kernels.linear.linear_layer import linear
+from nmt.kernels.linear.quantized_linear import QuantizedLinear
 
 M = TypeVar("M", bound=nn.Module)
 

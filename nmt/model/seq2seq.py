@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from nmt.data.batches.packing import Packing
 from nmt.data.batches.regions import Regions
 from nmt.errors import UserError
-from nmt.kernels.linear import linear
-from nmt.kernels.quantized_linear import QuantizedLinear
-from nmt.kernels.weight_layout import rows_for_search
+from nmt.kernels.linear.linear_layer import linear
+from nmt.kernels.linear.quantized_linear import QuantizedLinear
+from nmt.kernels.linear.weight_layout import rows_for_search
 from nmt.model.interfaces import Decoder, DecoderOutput, DecoderState, Encoder, EncoderOutput
 from nmt.model.pointer import mixed_log_probs
 from nmt.model.region_encoder import RegionEncoder, RegionStates
@@ -143,7 +143,7 @@ class TranslationModel(nn.Module):
         packing: Packing | None = None,
         regions: Regions | None = None,
     ) -> DecoderOutput:
-        """Return the decoder's hidden vectors [B, T, O] for known targets; see `nmt.model.loss`.
+        """Return the decoder's vectors [B, T, O] for known targets; see `nmt.model.losses.loss`.
 
         Raises:
             ValueError: The model has no form for the packed batch, or weights were requested.

@@ -49,7 +49,7 @@ def comparison_text(comparison: Mapping[str, Any], form: TableFormat) -> str:
     """Return the table of a comparison of runs in a format.
 
     Args:
-        comparison: The fields of `nmt.run.run_comparison.Comparison`.
+        comparison: The fields of `nmt.run.comparison.run_comparison.Comparison`.
         form: The format. JSON and CSV have unrounded figures.
     """
     match form:

@@ -1,1 +1,1 @@
-"""A run: its stages, its folder, checkpoints, initial weights, teacher, final test and reports."""
+"""A run: its stages, its folder, preparation, summary and final test."""

@@ -7,7 +7,7 @@ import torch
 from nmt.config.schema import Config
 from nmt.data.encoded import EncodedCorpus
 from nmt.training.optimizer import state_bytes
-from nmt.training.rehearsal import find_batch_tokens
+from nmt.training.passes.rehearsal import find_batch_tokens
 from nmt.training.trainer import Trainer
 
 

@@ -6,8 +6,8 @@ from functools import partial
 from nmt.data.corpus import ParallelText
 from nmt.data.encoded import EncodedCorpus
 from nmt.decoding.translator import Translator
-from nmt.training.budget import memory_for
-from nmt.training.rehearsal import rehearsal_lines, rehearse
+from nmt.training.passes.budget import memory_for
+from nmt.training.passes.rehearsal import rehearsal_lines, rehearse
 from nmt.training.trainer import Trainer
 
 

@@ -20,10 +20,10 @@ from nmt.evaluation.attention.alignment_error import score_links
 from nmt.evaluation.attention.alignment_extractor import default_extractor
 from nmt.evaluation.validation import evaluate_model
 from nmt.reporting.console import Console
-from nmt.run import checkpoint_averaging
+from nmt.run.checkpoints import checkpoint_averaging
 from nmt.run.folder import RunFolder
 from nmt.text.sentence_context import ContextSize
-from nmt.training.kept_checkpoints import score as validation_score
+from nmt.training.checkpoints.kept_checkpoints import score as validation_score
 
 
 class FinalTest:

@@ -13,7 +13,7 @@ from nmt.data.encoded import EncodedCorpus, PieceSequences, piece_type
 from nmt.data.lexical_probabilities import ROUNDS, learn_lexical_probabilities
 from nmt.data.sources.pair_source import clean_chunk, clean_text, with_tag
 from nmt.data.text_files import stream_aligned
-from nmt.decoding.constrained.shortlist import Shortlist, refuse_copying
+from nmt.decoding.constrained.shortlist import Shortlist, check_shortlisted_model
 from nmt.errors import UserError
 from nmt.text.tokenizer import TokenizerPair
 
@@ -127,7 +127,7 @@ def learn_shortlist(
     Raises:
         UserError: No pair can be used, or the model copies and so needs all pieces.
     """
-    refuse_copying(checkpoint.config.model)
+    check_shortlisted_model(checkpoint.config.model)
     tokenizers = checkpoint.tokenizers
     size = len(tokenizers.target)
     longest = checkpoint.config.data.max_length

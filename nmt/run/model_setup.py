@@ -8,14 +8,14 @@ from nmt.model.seq2seq import TranslationModel
 from nmt.model_shapes import model_without_values
 from nmt.reporting.console import Console
 from nmt.run.feature_check import check_feature_files
-from nmt.run.fisher_estimate import fisher_corpus
 from nmt.run.folder import RunFolder
-from nmt.run.initial_weights import load_initial_weights, open_initial
-from nmt.run.load_teacher import load_teacher, open_teacher, refuse_other_pieces
-from nmt.run.referenced_runs import INITIAL
+from nmt.run.other_runs.fisher_estimate import fisher_corpus
+from nmt.run.other_runs.initial_weights import load_initial_weights, open_initial
+from nmt.run.other_runs.load_teacher import load_teacher, open_teacher, refuse_other_pieces
+from nmt.run.other_runs.referenced_runs import INITIAL
 from nmt.text.tokenizer import TokenizerPair
-from nmt.training.anchor import Anchor
-from nmt.training.freezing import freeze
+from nmt.training.fine_tuning.anchor import Anchor
+from nmt.training.fine_tuning.freezing import freeze
 from nmt.training.objective import AuxiliaryTargets
 
 _ANY_SIZE = 8  # of a vocabulary

@@ -112,7 +112,9 @@ def _tokenizer_settings(config: Config) -> TokenizerConfig:
     training = config.training
     if training.init_from is None and training.distillation.teacher is None:
         return config.tokenizer
-    from nmt.run.tokenizer_reuse import tokenizer_settings  # imported here: it loads torch
+    from nmt.run.other_runs.tokenizer_reuse import (
+        tokenizer_settings,  # imported here: it loads torch
+    )
 
     return tokenizer_settings(config)
 
@@ -135,7 +137,7 @@ def _cost(config: Config, corpus: PreparedCorpus, shapes: BatchShapes) -> str:
     if shapes is BatchShapes.PADDED:
         cost = UpdateBatches.of_config(corpus.train, config).cost()
     else:
-        from nmt.training.batch_shapes import build_batches  # imported here: it loads torch
+        from nmt.training.passes.batch_shapes import build_batches  # imported here: it loads torch
 
         cost = build_batches(shapes, corpus.train, config).cost()
     return (

@@ -28,21 +28,21 @@ from nmt.model.seq2seq import TranslationModel
 from nmt.reporting.console import Console
 from nmt.reporting.trackers.safe_log import check_trackers
 from nmt.run.batch_size import set_batch_tokens
+from nmt.run.checkpoints.run_checkpoints import RunCheckpoints, explained_state
+from nmt.run.checkpoints.same_text import check_same_text, text_fingerprint
 from nmt.run.final_test import FinalTest
 from nmt.run.folder import RunFolder
 from nmt.run.memory_estimate import check_memory
 from nmt.run.metric_files import after_curves, open_metric_log
 from nmt.run.model_setup import check_models, check_text_of_models, set_up_model
 from nmt.run.preparation import prepare_corpus
-from nmt.run.run_checkpoints import RunCheckpoints, explained_state
+from nmt.run.reports.write_report import finish_folder
 from nmt.run.run_summary import count_parameters, dtype_name, final_scores, model_name, run_summary
-from nmt.run.same_text import check_same_text, text_fingerprint
-from nmt.run.write_report import finish_folder
 from nmt.text.sentence_context import ContextSize
 from nmt.text.subword_sampling import subword_samplers
 from nmt.training.bad_batches import BadBatches
-from nmt.training.batch_shapes import pick_batch_shapes
 from nmt.training.objective import AuxiliaryTargets
+from nmt.training.passes.batch_shapes import pick_batch_shapes
 from nmt.training.services import Hopeless, Interrupted, TrainerServices
 from nmt.training.stopping import StopReason
 from nmt.training.trainer import Trainer

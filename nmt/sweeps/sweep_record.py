@@ -256,8 +256,8 @@ class SweepRecord:
 
     def _write_page(self, rows: Sequence[SweepRow], page: Path) -> None:
         """Write the page of the sweep's runs if several are finished."""
+        from nmt.run.reports.write_report import write_comparison
         from nmt.run.run_record import read_record  # loads numpy and sacreBLEU
-        from nmt.run.write_report import write_comparison
 
         finished = [self._home / row.folder for row in rows if row.summary and row.folder]
         finished = [path for path in finished if (path / "config.json").is_file()]

@@ -1,1 +1,1 @@
-"""The training loop, the update, and the recipes that modify it."""
+"""The training loop, the update, its objective and optimizer, and the progress of a run."""

@@ -3,18 +3,16 @@
 Legend: B batch, L layers with attention, H heads, T target length, S source length.
 """
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor
 
 from nmt.config.numbering import index_of
 from nmt.config.recipe_settings import AttentionMeasure, DistillationConfig
 from nmt.data.batches.batch import Batch
-from nmt.kernels.prediction_pairs import Predictions
-from nmt.model.divergence import soft_cross_entropy
+from nmt.kernels.prediction.prediction_pairs import Predictions
 from nmt.model.interfaces import DecoderOutput
-from nmt.model.loss import Loss
+from nmt.model.losses.divergence import soft_cross_entropy
+from nmt.model.losses.loss import Loss
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import PAD
 
@@ -31,6 +29,11 @@ class Teacher:
     def needs_weights(self) -> bool:
         """Whether the loss compares the student's attention with the teacher's."""
         return self.config.attention_weight > 0
+
+    @property
+    def target_weight(self) -> float:
+        """The weight of the student's cross-entropy with the text, 1 - weight."""
+        return 1 - self.config.weight
 
     @torch.no_grad()
     def forward(self, batch: Batch) -> DecoderOutput:
@@ -52,13 +55,14 @@ class Teacher:
         batch: Batch,
         taught: DecoderOutput,
     ) -> Loss:
-        """Return the student's loss, combined with the distillation losses.
+        """Return the student's loss plus the distillation losses.
 
-        It is (1 - weight) · loss + weight · cross-entropy to the teacher (Kim & Rush 2016, section
-        3.1), plus the weighted loss on attention.
+        It is (1 - weight) · cross-entropy with the text + weight · cross-entropy with the teacher
+        (Kim & Rush 2016, section 3.1), plus the weighted loss on attention. All other losses have
+        only their own weights.
 
         Args:
-            loss: The student's loss on the text.
+            loss: The student's loss, in which the text has the weight `target_weight`.
             student: The model in training.
             output: Its output for the batch.
             batch: The batch.
@@ -71,7 +75,6 @@ class Teacher:
             self.config.temperature,
             batch.real_targets(),
         )
-        loss = replace(loss, smoothed=(1 - share) * loss.smoothed)
         loss = loss.plus("distillation_loss", cost, share)
         if output.weights is None or taught.weights is None or not self.needs_weights:
             return loss

@@ -7,13 +7,13 @@ from torch import Tensor
 
 from nmt.config.training_settings import TrainingConfig
 from nmt.data.batches.batch import Batch
-from nmt.kernels.prediction_pairs import Predictions
-from nmt.model.divergence import symmetric_divergence
+from nmt.kernels.prediction.prediction_pairs import Predictions
 from nmt.model.interfaces import DecoderOutput
-from nmt.model.loss import Loss, needs_attention_weights, output_loss
+from nmt.model.losses.divergence import symmetric_divergence
+from nmt.model.losses.loss import Loss, needs_attention_weights, output_loss
 from nmt.model.seq2seq import TranslationModel
-from nmt.training.anchor import Anchor
 from nmt.training.distillation import Teacher
+from nmt.training.fine_tuning.anchor import Anchor
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,13 @@ class Objective:
         )
         smoothing = training.label_smoothing
         loss = output_loss(
-            model, output, inputs, smoothing, guided=guided, coverage_weight=coverage
+            model,
+            output,
+            inputs,
+            smoothing,
+            guided=guided,
+            coverage_weight=coverage,
+            target_weight=1.0 if teacher is None else teacher.target_weight,
         )
         if teacher is not None:
             taught = teacher.forward(batch)

@@ -75,7 +75,7 @@ def with_own_settings(optimizer: torch.optim.Optimizer, saved: Mapping[str, Any]
 
     Args:
         optimizer: An optimizer of the same parameters.
-        saved: A `state_dict` of an optimizer, checked by `nmt.training.saved_state`.
+        saved: A `state_dict` of an optimizer, checked by `nmt.training.checkpoints.saved_state`.
     """
     names = state_names(optimizer)
     state = {

@@ -54,7 +54,7 @@ class InverseSqrtScheduleConfig(ScheduleConfig):
 
 @dataclass(kw_only=True)
 class CosineScheduleConfig(ScheduleConfig):
-    """Half a cosine from the peak to ``final_factor`` of it at ``training.max_updates``."""
+    """Half a cosine from the peak rate to ``final_factor`` times it at ``training.max_updates``."""
 
     name: str = "cosine"
     final_factor: float = setting(

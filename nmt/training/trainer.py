@@ -25,12 +25,12 @@ from nmt.data.batches.loader_process import Samplers
 from nmt.data.encoded import EncodedCorpus
 from nmt.model.seq2seq import TranslationModel
 from nmt.reporting.progress_line import TrainingStatus
-from nmt.training import kept_checkpoints
-from nmt.training.batch_shapes import build_batches, settle_batch_shapes
+from nmt.training.checkpoints import kept_checkpoints
 from nmt.training.guard import BadUpdate, DivergenceGuard, is_finite
 from nmt.training.metric_window import MetricWindow
 from nmt.training.objective import AuxiliaryTargets
-from nmt.training.parallel import sum_by_name
+from nmt.training.parallel.training_processes import sum_by_name
+from nmt.training.passes.batch_shapes import build_batches, settle_batch_shapes
 from nmt.training.services import TrainerServices, ValidationScores
 from nmt.training.step_results import StepNumbers, StepResult, read_results
 from nmt.training.stopping import StopReason, seconds_left, stop_reason

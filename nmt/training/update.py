@@ -17,15 +17,11 @@ from nmt import processes, runtime
 from nmt.config.schema import Config
 from nmt.data.batches.batch import Batch
 from nmt.data.batches.device_copies import DeviceCopies
+from nmt.kernels.linear.weight_casts import WeightCasts
 from nmt.kernels.private_torch import supports_found_inf
-from nmt.kernels.weight_casts import WeightCasts
 from nmt.model.layers import Linear
-from nmt.model.recompute import recompute_layers
 from nmt.model.seq2seq import TranslationModel
-from nmt.training.budget import Gradient, MemoryBudget
-from nmt.training.captured_passes import PassLosses
-from nmt.training.compilation import captured_passes, compile_layers
-from nmt.training.mixed_precision import MixedPrecision
+from nmt.model.transformer.recompute import recompute_layers
 from nmt.training.objective import AuxiliaryTargets, Objective
 from nmt.training.optimizer import (
     build_optimizer,
@@ -35,9 +31,14 @@ from nmt.training.optimizer import (
     step_unless,
     with_own_settings,
 )
-from nmt.training.parallel import build_strategy, seed_update, sum_on_device
+from nmt.training.parallel.training_processes import build_strategy, seed_update, sum_on_device
+from nmt.training.passes.budget import Gradient, MemoryBudget
+from nmt.training.passes.captured_passes import PassLosses
+from nmt.training.passes.compilation import captured_passes, compile_layers
+from nmt.training.passes.mixed_precision import MixedPrecision
 from nmt.training.schedule import learning_rate_factor
 from nmt.training.services import Report, UpdateProfiler
+from nmt.training.span_bounds import bound_spans
 from nmt.training.step_results import StepResult, are_finite
 from nmt.training.training_progress import TrainingProgress
 from nmt.training.weight_ema import WeightEma
@@ -147,10 +148,12 @@ class Updater:
             overflow = self.precision.update_scale(loss, norm)
             if self.checks_on_device:
                 step_unless(self.optimizer, ~finite, divisor)
+                bound_spans(self.model)
                 if self.average is not None:
                     self.average.update_if(finite, progress.update)
             elif finite.item():
                 make_step(self.optimizer)
+                bound_spans(self.model)
                 if self.average is not None:
                     self.average.update(progress.update)
         extra = dict(self._extra)
@@ -216,7 +219,7 @@ class Updater:
         return torch.full((), float(number), device=self._device)
 
     def _layers_to_cast(self) -> list[Linear]:
-        """Return the layers whose weights are cast together; see `nmt.kernels.weight_casts`.
+        """Return the layers whose weights are cast together; see `nmt.kernels.linear.weight_casts`.
 
         Several processes send gradients while the backward pass still runs. So they cast nothing
         together: each gradient is cast as soon as it is known.

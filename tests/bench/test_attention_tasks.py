@@ -139,10 +139,28 @@ def test_a_position_depends_on_what_it_can_reach_and_on_nothing_else(
 def test_what_cannot_be_measured_is_refused(
     script: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
+    broken, other = tmp_path / "broken.json", tmp_path / "other.json"
+    broken.write_text("[{")
+    other.write_text('[{"kind": "full"}]')
     for arguments, message in (
+        (["--layers", "0"], "--layers: 0 is too small; the least is 1"),
+        (["--tokens", "0"], "--tokens: 0 is too small; the least is 1"),
+        (["--threads", "0"], "--threads: 0 is too small; the least is 1"),
+        (["--sequences", "-1"], "--sequences: -1 is too small; the least is 0"),
+        (["--updates", "-1"], "--updates: -1 is too small; the least is 0"),
+        (["--rate", "nan"], "--rate: nan is not a number above 0"),
+        (["--lengths", "14,x"], "--lengths: 'x' is not a whole number"),
+        (["--kinds", "local:self_attention=3"], "'self_attention=3' is not an attention setting"),
+        (["--kinds", "local:attention_window=²"], "'attention_window=²' is not a setting and"),
+        (["--kinds", "local:attention_window=0"], "attention_window is 0; it must be from 1 to"),
+        (["--kinds", "lsh:attention_buckets=3"], "attention_buckets=3 is odd"),
+        (["--record", str(broken)], "broken.json is not a record: give another file"),
+        (["--record", str(other)], "other.json is not a record: give another file"),
+        (["--record", str(tmp_path / "no" / "a.json")], "there is no folder"),
+        (["--record", str(tmp_path)], "Is a directory: give another file"),
         (["--kinds", "sparse"], "'sparse' is not a kind of self-attention: full, cosine"),
         (["--kinds", "local:attention_windw=3"], "'attention_windw=3' is not an attention setting"),
-        (["--kinds", "local:attention_window=x"], "'attention_window=x' is not an attention"),
+        (["--kinds", "local:attention_window=x"], "'attention_window=x' is not a setting and"),
         (["--lengths", "2"], "need 5 positions: 2"),
         (["--tasks", "sort"], "'sort' is not one of copy, reversal, recall"),
         (["--lengths", "64", "--pairs", "21"], "21 pairs need 65 positions: 64"),
@@ -151,7 +169,14 @@ def test_what_cannot_be_measured_is_refused(
         with pytest.raises(SystemExit) as refused:
             script.main()
         assert refused.value.code == 2
-        assert message in capsys.readouterr().err
+        lines = capsys.readouterr().err.splitlines()
+        assert message in lines[-1]
+
+
+def test_a_setting_may_be_a_fraction(script: Any) -> None:
+    found = list(script.kinds_of("adaptive_span:attention_span_loss=0.25,attention_span=8"))
+    settings = {"attention_span_loss": 0.25, "attention_span": 8}
+    assert found == [("adaptive_span", settings)]
 
 
 def test_a_record_is_continued(

@@ -14,8 +14,8 @@ from nmt.bench.flop import attended_pairs, forward_flop, training_flop
 from nmt.config.model import ModelConfig, TransformerEncoderConfig
 from nmt.config.self_attention import SelfAttention
 from nmt.data.batches.batch import Batch
-from nmt.model.hierarchical_attention import HierarchicalAttention
-from nmt.model.loss import sequence_loss
+from nmt.model.documents.hierarchical_attention import HierarchicalAttention
+from nmt.model.losses.loss import sequence_loss
 from nmt.model.self_attention.kinds import KINDS
 from nmt.model.self_attention.pattern import PatternAttention
 from nmt.model.seq2seq import TranslationModel

@@ -14,10 +14,10 @@ from filelock import FileLock
 
 from nmt.config.model import ModelConfig
 from nmt.config.schema import Config
-from nmt.run.comparison_report import comparison_page
+from nmt.run.comparison.tested_runs import settings_without_seed
+from nmt.run.reports.comparison_report import comparison_page
+from nmt.run.reports.translation_attention import translation_heatmaps
 from nmt.run.run_record import read_record
-from nmt.run.tested_runs import settings_without_seed
-from nmt.run.translation_attention import translation_heatmaps
 
 Nmt = Callable[..., Any]
 Refused = Callable[..., str]

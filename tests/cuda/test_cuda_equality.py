@@ -15,7 +15,7 @@ from nmt.data.batches.batch import Batch
 from nmt.decoding.repeated_step import CudaGraphs
 from nmt.decoding.search import Hypothesis, beam_search
 from nmt.kernels import dispatch
-from nmt.model.loss import sequence_loss
+from nmt.model.losses.loss import sequence_loss
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import BOS, EOS, PAD
 

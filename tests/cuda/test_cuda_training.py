@@ -19,9 +19,9 @@ from nmt.config.schema import Config
 from nmt.data.batches.batch import Batch
 from nmt.data.encoded import EncodedCorpus
 from nmt.model.build import build_model
-from nmt.model.loss import sequence_loss
+from nmt.model.losses.loss import sequence_loss
 from nmt.model.seq2seq import TranslationModel
-from nmt.training.data_parallel import DataParallel
+from nmt.training.parallel.data_parallel import DataParallel
 from nmt.training.trainer import Trainer
 
 pytestmark = pytest.mark.cuda

@@ -22,7 +22,7 @@ from nmt.decoding.sampling import Sampling
 from nmt.decoding.scoring import score_translations
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
-from nmt.model.hierarchical_decoder import HierarchicalDecoder
+from nmt.model.documents.hierarchical_decoder import HierarchicalDecoder
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.sentence_context import ContextSize, join_sentences
 from nmt.text.tokenizer import TokenizerPair, train_tokenizers

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from nmt.config.schema import DecodingConfig
 from nmt.decoding.search import beam_search
-from nmt.kernels import dispatch, private_torch, step_attention
+from nmt.kernels import dispatch, private_torch
+from nmt.kernels.attention import step_attention
 from nmt.model.beams import rows_that_stay
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import EOS

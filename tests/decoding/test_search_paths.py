@@ -20,8 +20,9 @@ from nmt.decoding import search_loop
 from nmt.decoding.hypothesis import Hypothesis
 from nmt.decoding.sampling import Sampling, sample
 from nmt.decoding.search import beam_search
-from nmt.kernels import dispatch, step_attention
-from nmt.kernels.weight_layout import lay_out_for_search
+from nmt.kernels import dispatch
+from nmt.kernels.attention import step_attention
+from nmt.kernels.linear.weight_layout import lay_out_for_search
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import EOS
 

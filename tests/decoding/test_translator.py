@@ -12,7 +12,8 @@ from nmt.config.model import ModelConfig
 from nmt.config.schema import DecodingConfig
 from nmt.config.tokenizer_settings import TokenizerConfig
 from nmt.decoding.translator import Translation, Translator
-from nmt.kernels import dispatch, quantized_linear
+from nmt.kernels import dispatch
+from nmt.kernels.linear import quantized_linear
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.tokenizer import TokenizerPair, train_tokenizers
 

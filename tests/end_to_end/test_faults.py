@@ -6,7 +6,7 @@
 | killed at random moments | test_killed.py |
 | a rank killed, interrupted or with a fault of its own | test_torchrun.py |
 | an update that is not finite, again and again | tests/training/test_guard.py |
-| memory that runs out, in one process or in one of several | tests/training/test_budget.py |
+| memory that runs out, in one process or in one of several | tests/training/passes/test_budget.py |
 | a folder that cannot be written or read; writing that fails in the midst | here |
 | a corpus, cache, teacher or tokenizer that has gone or changed | here |
 | weights that are no numbers when they are validated | here |

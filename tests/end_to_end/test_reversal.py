@@ -59,7 +59,7 @@ MEANT_TO_BE_SHARP = ("bahdanau", "luong_dot", "luong_general", "luong_concat")
 
 WINDOWED = ["bahdanau", "luong_general", "multi_head"]
 """Before the state update, after it, and with several heads: the other scores have the window of
-``luong_general``, and tests/model/test_attention.py compares each with its formula."""
+``luong_general``, and tests/model/attention/test_attention.py compares each with its formula."""
 
 
 def recurrent(

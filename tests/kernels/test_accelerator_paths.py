@@ -13,16 +13,17 @@ from torch import Tensor, nn
 
 from nmt.config.model import ModelConfig
 from nmt.data.batches.batch import Batch
-from nmt.kernels import chunk_sizes, dispatch, private_torch
-from nmt.kernels.attention import naive_attention, torch_attention
-from nmt.kernels.attention_mask import AttentionMask
-from nmt.kernels.cross_entropy import projected_cross_entropy
+from nmt.kernels import dispatch, private_torch
+from nmt.kernels.attention.attention_mask import AttentionMask
+from nmt.kernels.attention.scaled_dot_product import naive_attention, torch_attention
+from nmt.kernels.linear.weight_casts import WeightCasts
+from nmt.kernels.prediction import chunk_sizes
+from nmt.kernels.prediction.cross_entropy import projected_cross_entropy
 from nmt.kernels.tensor_lists import lerp_all_
-from nmt.kernels.weight_casts import WeightCasts
 from nmt.model.layers import Linear
-from nmt.model.loss import sequence_loss
-from nmt.model.recompute import recompute_layers
+from nmt.model.losses.loss import sequence_loss
 from nmt.model.seq2seq import TranslationModel
+from nmt.model.transformer.recompute import recompute_layers
 
 B, T, S, H, K = 3, 5, 7, 2, 8
 BFLOAT = torch.bfloat16

@@ -18,7 +18,7 @@ from nmt.errors import UserError
 from nmt.kernels import dispatch, private_torch
 from nmt.kernels.dispatch import KernelPath, set_kernels
 from nmt.kernels.tensor_lists import add_all_, lerp_all_, multiply_all_, zero_all_
-from nmt.model.loss import sequence_loss
+from nmt.model.losses.loss import sequence_loss
 from nmt.model.seq2seq import TranslationModel
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -17,7 +17,7 @@ from nmt.data.batches.batch import Batch
 from nmt.evaluation.attention.learned_depths import LearnedDepths
 from nmt.kernels import dispatch
 from nmt.model.adaptive_depth import EPSILON, AdaptiveDepth, DepthRun, DepthUse
-from nmt.model.loss import sequence_loss
+from nmt.model.losses.loss import sequence_loss
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import PAD
 

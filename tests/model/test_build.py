@@ -13,7 +13,7 @@ from nmt.config.model import ModelConfig
 from nmt.data.batches.batch import Batch
 from nmt.model.build import build_model
 from nmt.model.layers import RmsNorm
-from nmt.model.loss import sequence_loss
+from nmt.model.losses.loss import sequence_loss
 from nmt.model.seq2seq import TranslationModel
 
 SIZE, VOCABULARY = 16, 31

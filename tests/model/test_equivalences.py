@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from nmt.config.model import ModelConfig, RnnDecoderConfig, TransformerDecoderConfig
 from nmt.data.batches.batch import Batch
-from nmt.model.loss import sequence_loss
+from nmt.model.losses.loss import sequence_loss
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import PAD
 

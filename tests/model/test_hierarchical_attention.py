@@ -15,10 +15,10 @@ from nmt.config.model import ModelConfig, TransformerEncoderConfig
 from nmt.errors import UserError
 from nmt.model.attention.multi_head import MultiHeadAttention
 from nmt.model.build import build_model
-from nmt.model.hierarchical_attention import HierarchicalAttention
-from nmt.model.hierarchical_encoder import HierarchicalEncoder
-from nmt.model.sentence_segments import ContextPieces, Segments
-from nmt.model.transformer import TransformerEncoder
+from nmt.model.documents.hierarchical_attention import HierarchicalAttention
+from nmt.model.documents.hierarchical_encoder import HierarchicalEncoder
+from nmt.model.documents.sentence_segments import ContextPieces, Segments
+from nmt.model.transformer.transformer_stacks import TransformerEncoder
 from nmt.text.special_tokens import EOS, PAD
 
 BREAK, TAGS, VOCABULARY, K = 4, (5, 6), 30, 3

@@ -14,9 +14,9 @@ from nmt.config.model import ModelConfig
 from nmt.data.batches.batch import collate, pad
 from nmt.errors import UserError
 from nmt.model.build import build_model
-from nmt.model.hierarchical_decoder import HierarchicalDecoder
-from nmt.model.loss import sequence_loss
-from nmt.model.sentence_segments import ContextPieces, Segments
+from nmt.model.documents.hierarchical_decoder import HierarchicalDecoder
+from nmt.model.documents.sentence_segments import ContextPieces, Segments
+from nmt.model.losses.loss import sequence_loss
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import BOS, EOS, PAD
 

@@ -14,7 +14,7 @@ from nmt.data.batches.packed_rows import RowShape
 from nmt.data.batches.padding import RaggedRows
 from nmt.kernels import dispatch
 from nmt.kernels.dispatch import KernelPath
-from nmt.model.loss import sequence_loss
+from nmt.model.losses.loss import sequence_loss
 from nmt.model.seq2seq import TranslationModel
 
 Pairs = list[tuple[list[int], list[int]]]

@@ -12,9 +12,9 @@ from nmt.config.model import ModelConfig
 from nmt.data.batches.batch import Batch
 from nmt.kernels import dispatch
 from nmt.model.interfaces import DecoderOutput
-from nmt.model.loss import sequence_loss
+from nmt.model.losses.loss import sequence_loss
 from nmt.model.pointer import Copying, mixed_log_probs
-from nmt.model.rnn_decoder import RnnDecoder
+from nmt.model.recurrent.rnn_decoder import RnnDecoder
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import PAD
 

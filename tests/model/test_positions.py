@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from nmt.config.model import LEARNED_POSITIONS
-from nmt.model.positions import PositionedEmbedding, sinusoidal_positions
+from nmt.model.transformer.positions import PositionedEmbedding, sinusoidal_positions
 
 
 def paper(position: int, size: int) -> Tensor:

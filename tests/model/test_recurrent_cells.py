@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from nmt.config.model import ModelConfig, RnnEncoderConfig
 from nmt.data.batches.batch import Batch
-from nmt.model.recurrent_cells import GruCell, LstmCell
-from nmt.model.rnn_encoder import RnnEncoder
+from nmt.model.recurrent.recurrent_cells import GruCell, LstmCell
+from nmt.model.recurrent.rnn_encoder import RnnEncoder
 from nmt.model.seq2seq import TranslationModel
 
 INPUT, UNITS, ROWS = 5, 7, 4

@@ -32,7 +32,7 @@ from nmt.model.attention.gated import GatedCrossAttention
 from nmt.model.attention.multi_head import MultiHeadAttention
 from nmt.model.attention.recurrent_multi_head import MultiHeadAttentionConfig
 from nmt.model.build import build_model
-from nmt.model.loss import sequence_loss
+from nmt.model.losses.loss import sequence_loss
 from nmt.model.seq2seq import TranslationModel
 
 VOCABULARY, FEATURES, REGIONS = 13, 5, 3

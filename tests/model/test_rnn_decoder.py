@@ -10,10 +10,10 @@ import torch
 
 from nmt.config.model import ModelConfig
 from nmt.data.batches.batch import Batch
-from nmt.model.attend_first import AttendFirstDecoder
-from nmt.model.rnn_decoder import RnnState
+from nmt.model.recurrent.attend_first import AttendFirstDecoder
+from nmt.model.recurrent.rnn_decoder import RnnState
+from nmt.model.recurrent.update_first import UpdateFirstDecoder
 from nmt.model.seq2seq import TranslationModel
-from nmt.model.update_first import UpdateFirstDecoder
 
 
 @pytest.mark.parametrize("maxout_size", [None, 8])

@@ -9,7 +9,7 @@ import torch
 from nmt.config.model import ModelConfig
 from nmt.data.batches.batch import Batch
 from nmt.model.build import build_model
-from nmt.model.loss import sequence_loss
+from nmt.model.losses.loss import sequence_loss
 from nmt.model.structured_dropout import LayerDrop, WordDropout
 
 Configs = Callable[..., ModelConfig]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from nmt.run.run_comparison import differing_settings
+from nmt.run.comparison.run_comparison import differing_settings
 from nmt.sweeps.overrides import compose_config
 
 RNN = ["model=rnn"]

@@ -26,9 +26,9 @@ from nmt.config.schema import Config
 from nmt.errors import UserError
 from nmt.process_exit import exit_on_error
 from nmt.reporting.metric_log import JsonLinesLog, read_metrics
+from nmt.run.checkpoints.run_checkpoints import RunCheckpoints
 from nmt.run.folder import RunFolder
 from nmt.run.metric_files import after_curves
-from nmt.run.run_checkpoints import RunCheckpoints
 from nmt.sweeps.overrides import compose_config
 from nmt.text.tokenizer import TokenizerPair, train_tokenizers
 

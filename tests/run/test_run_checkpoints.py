@@ -11,9 +11,9 @@ import torch
 from nmt.checkpoint import Checkpoint, save_checkpoint
 from nmt.config.model import ModelConfig
 from nmt.config.schema import Config
-from nmt.run import run_checkpoints
+from nmt.run.checkpoints import run_checkpoints
+from nmt.run.checkpoints.run_checkpoints import RunCheckpoints
 from nmt.run.folder import RunFolder
-from nmt.run.run_checkpoints import RunCheckpoints
 from nmt.text.tokenizer import TokenizerPair, train_tokenizers
 
 

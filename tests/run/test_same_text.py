@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from nmt.data.encoded import EncodedCorpus
-from nmt.run.same_text import fingerprint
+from nmt.run.checkpoints.same_text import fingerprint
 
 
 def test_different_pairs_are_recognized(

@@ -17,10 +17,10 @@ from nmt.evaluation.metrics import MetricName, ScoreOptions, corpus_score
 from nmt.evaluation.significance import PairedTestName
 from nmt.evaluation.test_set import of_run
 from nmt.reporting.comparison_table import TableFormat, comparison_text
+from nmt.run.comparison.run_comparison import Comparison, compare_runs
 from nmt.run.folder import RunFolder
-from nmt.run.run_comparison import Comparison, compare_runs
+from nmt.run.reports.run_report import run_page
 from nmt.run.run_record import RunRecord, RunStatus, read_runs
-from nmt.run.run_report import run_page
 
 Make = Callable[..., RunRecord]
 

@@ -22,14 +22,14 @@ from nmt.data.batches.batch import Batch
 from nmt.data.batches.loader_process import UpdateMaker
 from nmt.data.encoded import EncodedCorpus
 from nmt.model.build import build_model
-from nmt.model.sentence_segments import ContextPieces
+from nmt.model.documents.sentence_segments import ContextPieces
 from nmt.reporting.metric_log import MetricLogs
-from nmt.training.anchor import Anchor
-from nmt.training.budget import positions
 from nmt.training.distillation import Teacher
-from nmt.training.freezing import freeze
+from nmt.training.fine_tuning.anchor import Anchor
+from nmt.training.fine_tuning.freezing import freeze
 from nmt.training.guard import EarlierCheckpoint
 from nmt.training.objective import AuxiliaryTargets
+from nmt.training.passes.budget import positions
 from nmt.training.services import TrainerServices
 from nmt.training.trainer import Trainer
 

@@ -19,7 +19,7 @@ from nmt.errors import UserError
 from nmt.model.build import build_model
 from nmt.training.bad_batches import MAX_FILES, BadBatches
 from nmt.training.guard import MAX_REWINDS, BadUpdate, EarlierCheckpoint
-from nmt.training.mixed_precision import MixedPrecision
+from nmt.training.passes.mixed_precision import MixedPrecision
 from nmt.training.schedule import ConstantScheduleConfig
 from nmt.training.trainer import Trainer
 

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nmt.config.model import ModelConfig
 from nmt.config.recipe_settings import DistillationConfig, GuidedAlignmentConfig
 from nmt.config.schema import Config
 from nmt.data.batches.batch import Batch
 from nmt.model.build import build_model
-from nmt.model.loss import sequence_loss
+from nmt.model.losses.loss import sequence_loss, target_loss
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import PAD
 from nmt.training.distillation import Teacher, attention_distance
@@ -161,6 +161,34 @@ def test_distillation_is_the_interpolation_of_section_3_1(
     for name in wanted:
         torch.testing.assert_close(found[name], wanted[name], rtol=1e-4, atol=1e-5)
     assert all(parameter.grad is None for parameter in master.parameters())
+
+
+@pytest.mark.parametrize("weight", [0.25, 1.0])
+def test_the_weight_of_a_teacher_changes_no_other_weight(
+    tiny_config: Configs, run_config: RunConfigs, ragged_batch: Batch, weight: float
+) -> None:
+    """The penalties of spans and depths, guided alignment and coverage have their own weights."""
+    links = torch.zeros(*ragged_batch.target_output_ids.shape, ragged_batch.source_ids.size(1))
+    links[:, 0, 0] = 1
+    batch = replace(ragged_batch, alignment=links)
+    spans = dict(self_attention="adaptive_span", attention_span=9, attention_span_loss=0.3)
+    model = tiny_config(**STACKS, **spans, depth="adaptive", depth_loss=0.4)
+    guided = GuidedAlignmentConfig(weight=0.5, layer=None, head=1, shift=False)
+    losses = dict(guided_alignment=guided, coverage_loss=0.2)
+    config = run_config(model, distillation=taught(weight=weight), label_smoothing=0.1, **losses)
+    student, master = fresh(model), fresh(tiny_config(**STACKS), seed=2)
+    for name, parameter in student.named_parameters():
+        if "span_shares" in name:
+            nn.init.constant_(parameter, 0.5)
+    loss = Objective(config.training, Teacher(master, config.training.distillation))(student, batch)
+    output = student(batch.source_ids, batch.source_mask, batch.target_input_ids)
+    reference = target_loss(student, output, batch, 0.1).smoothed
+    extra = loss.extra
+    expected = (1 - weight) * reference + weight * extra["distillation_loss"]
+    expected = expected + 4 * 0.3 * extra["span_loss"]  # 4 layers with a penalty each
+    expected = expected + 0.4 * (extra["encoder_depth_loss"] + extra["decoder_depth_loss"])
+    expected = expected + 0.5 * extra["guided_alignment_loss"] + 0.2 * extra["coverage_loss"]
+    torch.testing.assert_close(loss.smoothed, expected)
 
 
 def test_a_student_equal_to_its_teacher_has_no_distillation_gradient(

@@ -28,8 +28,8 @@ from nmt.data.encoded import EncodedCorpus
 from nmt.data.piece_links import PieceLinks
 from nmt.errors import UserError
 from nmt.model.structured_dropout import LayerDrop
-from nmt.training.data_parallel import DataParallel
-from nmt.training.parallel import build_strategy
+from nmt.training.parallel.data_parallel import DataParallel
+from nmt.training.parallel.training_processes import build_strategy
 
 SIZE = 30
 WORKER = Path(__file__).with_name("parallel_worker.py")
@@ -356,7 +356,7 @@ def group() -> Iterator[None]:
 def test_buckets_hold_every_gradient_and_none_where_there_is_none(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("nmt.training.data_parallel._BUCKET_ELEMENTS", 20)
+    monkeypatch.setattr("nmt.training.parallel.data_parallel._BUCKET_ELEMENTS", 20)
     layers = nn.ModuleList(nn.Linear(4, 4) for _ in range(3))
     unused = nn.Linear(3, 3)
     passes = DataParallel(nn.ModuleList([unused, layers]))
@@ -456,7 +456,7 @@ def test_invalid_settings_are_refused(
 
 
 def test_seeds_differ_by_rank_and_update(monkeypatch: pytest.MonkeyPatch) -> None:
-    from nmt.training.parallel import seed_update
+    from nmt.training.parallel.training_processes import seed_update
 
     monkeypatch.setattr(processes, "world", lambda: 2)
     draws = set()

@@ -16,20 +16,20 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import nmt
 from nmt.config.model import ModelConfig
-from nmt.config.schema import AdadeltaConfig, AdamWConfig, Config, SgdConfig
+from nmt.config.schema import AdadeltaConfig, AdamConfig, AdamWConfig, Config, SgdConfig
 from nmt.data.encoded import EncodedCorpus
 from nmt.errors import UserError
 from nmt.kernels import dispatch
 from nmt.kernels.private_torch import supports_found_inf
 from nmt.model.build import build_model
 from nmt.training.guard import BadUpdate
-from nmt.training.mixed_precision import MixedPrecision
 from nmt.training.optimizer import (
     build_optimizer,
     can_clip,
     clip_divisor,
     step_unless,
 )
+from nmt.training.passes.mixed_precision import MixedPrecision
 from nmt.training.step_results import are_finite
 from nmt.training.trainer import Trainer
 
@@ -45,9 +45,10 @@ SELECTIONS = ("nonzero", "masked_select", "_unique2")
 
 HOST_ONLY = {
     "kernels/dropout.py:draw",  # the seed comes from torch's CPU generator
-    "kernels/linear.py:_are_finite",  # before a fused ReLU of oneDNN
-    "kernels/recurrent_layer.py:recurrent_layer",  # the fast path of a CPU
-    "kernels/recurrent_layer.py:plain_recurrent_layer",  # packing reads the lengths, on the CPU
+    "kernels/linear/linear_layer.py:_are_finite",  # before a fused ReLU of oneDNN
+    "kernels/recurrent/recurrent_layer.py:recurrent_layer",  # the fast path of a CPU
+    # packing reads the lengths, on the CPU
+    "kernels/recurrent/recurrent_layer.py:plain_recurrent_layer",
     "kernels/dropout.py:host_draw",  # LayerDrop draws on the CPU
     "data/batches/batch.py:_positions",  # `Batch.to` calls it before it copies the batch
 }
@@ -229,6 +230,35 @@ def test_a_first_update_that_is_skipped_leaves_an_initial_state(
         trainer.train()
         weights.append([p.detach().clone() for p in trainer.model.parameters()])
     assert all(map(torch.equal, *weights))
+
+
+@pytest.mark.parametrize("check_on_device", [False, True])
+def test_spans_stay_within_their_bounds(
+    tiny_config: Callable[..., ModelConfig],
+    run_config: Callable[..., Config],
+    corpus: EncodedCorpus,
+    recorder: Recorder,
+    monkeypatch: pytest.MonkeyPatch,
+    check_on_device: bool,
+) -> None:
+    """A penalty lowers all spans in each update. Beyond 0, they could not grow again at once."""
+    stacks = dict(encoder="transformer", decoder="transformer", self_attention="adaptive_span")
+    penalized = tiny_config(**stacks, attention_span=16, attention_span_loss=10.0)
+    config = run_config(penalized, max_updates=6, ema_decay=0.5, optimizer=AdamConfig())
+    run = recorder()
+    trainer = trainer_of(config, corpus, run, 3 if check_on_device else 1)
+    assert trainer.updater.checks_on_device == check_on_device
+    spans = {n: p for n, p in trainer.model.named_parameters() if n.endswith("span_shares")}
+    for number, span in enumerate(spans.values()):
+        torch.nn.init.constant_(span, (0.0, 0.9999)[number % 2])
+    trainer.train()
+    last = run.saved["last.pt"]
+    names = dict(trainer.model.named_parameters())
+    average = dict(zip(names, last["training"]["average"], strict=True))
+    for name, span in spans.items():
+        assert ((span >= 0) & (span <= 1)).all(), name
+        assert ((average[name] >= 0) & (average[name] <= 1)).all(), name
+    assert (next(iter(spans.values())) == 0).all()
 
 
 def test_skipped_updates_are_kept_and_stop_the_run_at_the_next_read(

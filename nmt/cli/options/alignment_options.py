@@ -35,7 +35,7 @@ Shift = Annotated[
         "--shift/--no-shift",
         help=(
             "Give each target word the attention of the next step, in which the decoder reads this "
-            "word. [as guided, or no]"
+            "word. [as the guided head was trained, or no]"
         ),
     ),
 ]

@@ -83,7 +83,9 @@ Kinds = Annotated[
 ]
 Eos = Annotated[
     bool,
-    typer.Option("--eos/--no-eos", help="Show the end mark EOS, or drop it and renormalize."),
+    typer.Option(
+        "--eos/--no-eos", help="Show the end mark EOS, or drop it and scale rows to sum to 1."
+    ),
 ]
 
 

@@ -66,7 +66,8 @@ FeaturesFile = Annotated[
 Threads = Annotated[
     int | None,
     typer.Option(
-        help="CPU threads; the results do not depend on them. [one per core, or OMP_NUM_THREADS]"
+        help="CPU threads; the last digits of a score may depend on their number. [one per core, "
+        "or OMP_NUM_THREADS]"
     ),
 ]
 ShortlistFile = Annotated[

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from nmt.config.model import ModelConfig, copies
+from nmt.config.model import ModelConfig, RegionEncoderConfig, copies
 from nmt.data.content_hash import content_hash
 from nmt.decoding.constrained.allowed_pieces import ALWAYS, AllowedPieces
 from nmt.errors import UserError
@@ -32,16 +32,21 @@ FREQUENT = 100
 Places = npt.NDArray[np.int64]
 
 
-def refuse_copying(config: ModelConfig) -> None:
-    """Refuse a shortlist for a model whose predictions need the whole vocabulary.
+def check_shortlisted_model(config: ModelConfig) -> None:
+    """Refuse a shortlist for a model whose translations it would restrict wrongly.
 
     Raises:
-        UserError: The model copies pieces of the source.
+        UserError: The model copies pieces of the source, or does not read the source text.
     """
     if copies(config.decoder):
         raise UserError(
             "a model that copies pieces of the source (model.decoder.copy=pointer) needs all "
             "pieces of the vocabulary: use it without a shortlist"
+        )
+    if isinstance(config.encoder, RegionEncoderConfig):
+        raise UserError(
+            "a model that reads only features (model/encoder=regions) does not read the source "
+            "text, which determines the candidates: use it without a shortlist"
         )
 
 

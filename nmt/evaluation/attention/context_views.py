@@ -15,10 +15,10 @@ from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.evaluation.attention.attention_map import EOS_WORD, AttentionMap
 from nmt.evaluation.attention.attention_view import AttentionView
-from nmt.model.hierarchical_attention import ContextWeights
-from nmt.model.hierarchical_decoder import HierarchicalDecoder
-from nmt.model.hierarchical_encoder import HierarchicalEncoder
-from nmt.model.sentence_segments import Segments
+from nmt.model.documents.hierarchical_attention import ContextWeights
+from nmt.model.documents.hierarchical_decoder import HierarchicalDecoder
+from nmt.model.documents.hierarchical_encoder import HierarchicalEncoder
+from nmt.model.documents.sentence_segments import Segments
 from nmt.text.sentence_context import ContextSize, join_sentences, split_sentences
 from nmt.text.special_tokens import EOS_SURFACE, SENTENCE_BREAK
 from nmt.text.tokenizer import Tokenizer

@@ -24,6 +24,7 @@ from nmt.evaluation.attention.interventions import (
 from nmt.evaluation.attention.rank_correlation import Values
 from nmt.evaluation.attention.teacher_forcing import forced_batch, forced_prediction, of_target
 from nmt.model.adaptive_depth import AdaptiveDepth
+from nmt.model.self_attention.low_rank_attention import LowRankAttention
 from nmt.model.seq2seq import TranslationModel
 
 PERMUTATIONS = 100
@@ -42,7 +43,8 @@ class Faithfulness:
             source pieces; None for a source of more than 8 pieces.
         gradient: [T, S], \\|gradient of the log-probability · embedding\\| (Denil et al. 2014).
         rollout: [T, S], the weights times the attention rollout of the encoder (Abnar & Zuidema
-            2020); None for an encoder without self-attention or with adaptive depth.
+            2020); None for an encoder without self-attention, with adaptive depth or with low-rank
+            attention.
         permuted: [T], the median change of the distribution when the weights are permuted.
         uniform: [T], the change of the distribution when all weights are equal.
     """
@@ -148,9 +150,12 @@ def _rollout(
 
     rollout_l = (A_l + I) / 2 · rollout_(l-1), with A_l the mean over the heads of layer l. With
     adaptive depth, the output is a mean of the layers' states, for which the formula does not hold.
+    Weights of low-rank attention may be negative and do not sum to 1, so A is no distribution.
     """
     adaptive = isinstance(getattr(model.encoder, "depth", None), AdaptiveDepth)
-    if adaptive or not self_attentions(model):
+    attentions = self_attentions(model)
+    low_rank = any(isinstance(attention, LowRankAttention) for attention in attentions)
+    if adaptive or low_rank or not attentions:
         return None
     with recorded_self_attention(model) as layers:
         forced_prediction(model, [source], target)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from nmt.config.model import TransformerDecoderConfig, TransformerEncoderConfig
 from nmt.config.self_attention import LIMITS, SelfAttention
-from nmt.kernels.attention_mask import AttentionMask
+from nmt.kernels.attention.attention_mask import AttentionMask
 from nmt.model.attention.multi_head import MultiHeadAttention
 from nmt.model.self_attention.adaptive_span import AdaptiveSpan
 from nmt.model.self_attention.kinds import KINDS

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from nmt.config.model import LARGEST_SIZE
 from nmt.config.setting import setting
-from nmt.kernels.additive_scores import additive_scores
-from nmt.kernels.repeated_linear import Project, plain_project
+from nmt.kernels.attention.additive_scores import additive_scores
+from nmt.kernels.recurrent.repeated_linear import Project, plain_project
 from nmt.model.attention.core import Attention
 from nmt.model.attention.coverage import CoverageKind, build_coverage, coverage_setting
 from nmt.model.attention.memory import AttentionMemory

@@ -12,9 +12,9 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
-from nmt.kernels.attention import masked_softmax
-from nmt.kernels.attention_mask import allowed
-from nmt.kernels.repeated_linear import Project, loop_product, plain_project
+from nmt.kernels.attention.attention_mask import allowed
+from nmt.kernels.attention.scaled_dot_product import masked_softmax
+from nmt.kernels.recurrent.repeated_linear import Project, loop_product, plain_project
 from nmt.model.attention.memory import AttentionMemory, AttentionOutput
 from nmt.model.attention.window import Window
 from nmt.model.layers import Dropout

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nmt.kernels.precision import at_least_float32
-from nmt.kernels.repeated_linear import Project, loop_product, plain_project
+from nmt.kernels.recurrent.repeated_linear import Project, loop_product, plain_project
 from nmt.model.attention.core import Attention
 from nmt.model.attention.memory import AttentionMemory
 from nmt.model.attention.settings import BuiltAttention, LuongAttentionConfig, ScoreCost

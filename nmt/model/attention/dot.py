@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from nmt.kernels.repeated_linear import Project, loop_product, plain_project
+from nmt.kernels.recurrent.repeated_linear import Project, loop_product, plain_project
 from nmt.model.attention.core import Attention
 from nmt.model.attention.memory import AttentionMemory
 from nmt.model.attention.settings import BuiltAttention, LuongAttentionConfig, ScoreCost

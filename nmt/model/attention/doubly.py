@@ -8,8 +8,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from nmt.kernels.attention_mask import AttentionMask
-from nmt.kernels.repeated_linear import Project, plain_project
+from nmt.kernels.attention.attention_mask import AttentionMask
+from nmt.kernels.recurrent.repeated_linear import Project, plain_project
 from nmt.model.attention.additive import AdditiveAttention
 from nmt.model.attention.core import Attention
 from nmt.model.attention.double_memory import DoubleMemory, joined_weights

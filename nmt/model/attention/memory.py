@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from nmt.kernels import attention as sdpa
-from nmt.kernels import step_attention as steps
-from nmt.kernels.attention_mask import AttentionMask
-from nmt.kernels.packed_attention import SentenceMask, packed_attention
+from nmt.kernels.attention import scaled_dot_product as sdpa
+from nmt.kernels.attention import step_attention as steps
+from nmt.kernels.attention.attention_mask import AttentionMask
+from nmt.kernels.attention.packed_attention import SentenceMask, packed_attention
 from nmt.model.beams import moved_into_gaps
 
 Mask = Tensor | AttentionMask | SentenceMask | None

@@ -7,7 +7,7 @@ attention (Shazeer 2019). 1 < G < H is grouped-query attention (Ainslie et al. 2
 
 from torch import Tensor, nn
 
-from nmt.kernels import attention as sdpa
+from nmt.kernels.attention import scaled_dot_product as sdpa
 from nmt.kernels.chosen_rows import at_rows
 from nmt.model.attention.memory import AttentionMemory, AttentionOutput, Mask
 from nmt.model.attention.relative import NO_POSITIONS, RelativePositions

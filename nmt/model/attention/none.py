@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from nmt.kernels.repeated_linear import Project, plain_project
+from nmt.kernels.recurrent.repeated_linear import Project, plain_project
 from nmt.model.attention.memory import AttentionMemory, AttentionOutput
 from nmt.model.attention.settings import BuildableAttentionConfig, BuiltAttention, ScoreCost
 from nmt.model.interfaces import EncoderOutput

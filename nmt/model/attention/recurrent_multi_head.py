@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from nmt.config.setting import setting
-from nmt.kernels.repeated_linear import Project, plain_project
+from nmt.kernels.recurrent.repeated_linear import Project, plain_project
 from nmt.model.attention.core import Attention
 from nmt.model.attention.memory import AttentionMemory
 from nmt.model.attention.multi_head import MultiHeadAttention

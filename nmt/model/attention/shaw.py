@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nmt.kernels.attention import grouped_product, join_heads
+from nmt.kernels.attention.scaled_dot_product import grouped_product, join_heads
 from nmt.kernels.precision import at_least_float32
 from nmt.model.attention.multi_head import MultiHeadAttention
 from nmt.model.attention.relative import (

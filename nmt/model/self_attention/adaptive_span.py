@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from nmt.config.model import TransformerStackConfig
-from nmt.kernels.block_attention import Blocks, joint_attention, known_maximum, near_part
+from nmt.kernels.attention.block_attention import Blocks, joint_attention, known_maximum, near_part
 from nmt.model.self_attention.pattern import BlockedAttention
 
 
@@ -17,7 +17,8 @@ class AdaptiveSpan(BlockedAttention):
     Sukhbaatar et al. 2019, section 2: m_z(x) = min(max((R + z - x) / R, 0), 1) is a soft mask. Each
     head learns z, between 0 and ``longest`` (S in the paper). For each layer, the loss adds the
     mean of its z times ``attention_span_loss``. In an encoder, x is the distance in either
-    direction. The longest span of the layer sets the block size. Cost: O(n · (z + R) · d).
+    direction. The longest span of the layer sets the block size. `nmt.training.span_bounds` bounds
+    z after each update. Cost: O(n · (z + R) · d).
     """
 
     def __init__(

@@ -13,6 +13,10 @@ from nmt.model.self_attention.linear_attention import FeatureAttention
 SMALLEST_FEATURE = 1e-6
 """Added to each feature, as in the authors' code. Otherwise all features of a key could be 0."""
 
+LARGEST_POWER = 70.0
+"""Greatest logarithm of a feature of a key. It is at most |ω|² / 2, about d_k / 2. So this limit
+matters only for heads of more than 100 units. exp(70) leaves room for sums over 10^5 positions."""
+
 
 class FavorAttention(FeatureAttention):
     """Softmax attention estimated by φ(x) = exp(ω · x - |x|² / 2) / sqrt(m), x = q / d_k^(1/4).
@@ -53,13 +57,15 @@ class FavorAttention(FeatureAttention):
         """Return the features [..., m] in float32 or float64.
 
         A positive factor of a query's features cancels out in its weights. So a query has the
-        factor 1 / max exp(ω · x) instead of exp(-|x|² / 2), and no exponential overflows.
+        factor 1 / max exp(ω · x) instead of exp(-|x|² / 2). A key needs exp(-|x|² / 2), and its
+        features are limited to exp(`LARGEST_POWER`). So no exponential overflows.
         """
         with without_autocast(heads):
             scaled = at_least_float32(heads) * heads.size(-1) ** -0.25
             powers = scaled @ self.directions.type_as(scaled).T
         if of_keys:
             powers = powers - scaled.square().sum(-1, keepdim=True) / 2
+            powers = powers.clamp_max(LARGEST_POWER)
         else:
             powers = powers - powers.amax(-1, keepdim=True).detach()
         return (powers.exp() + SMALLEST_FEATURE) / math.sqrt(self.num_features)

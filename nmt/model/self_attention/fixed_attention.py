@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from nmt.config.model import TransformerStackConfig
-from nmt.kernels.block_attention import Blocks, column_part, joint_attention, near_part
+from nmt.kernels.attention.block_attention import Blocks, column_part, joint_attention, near_part
 from nmt.model.self_attention.pattern import BlockedAttention
 
 

@@ -12,13 +12,13 @@ from torch import Tensor
 
 from nmt.config.model import TransformerStackConfig
 from nmt.kernels import dispatch
-from nmt.kernels.attention_mask import AttentionMask
+from nmt.kernels.attention.attention_mask import AttentionMask
 from nmt.kernels.chosen_rows import at_rows
 from nmt.model.attention.memory import AttentionMemory, AttentionOutput
 from nmt.model.attention.multi_head import MultiHeadAttention
 from nmt.model.attention.relative import NO_POSITIONS, RelativePositions
 from nmt.model.attention.stack_attention import stack_attention
-from nmt.model.target_memory import GrowingMemory, TargetMemory
+from nmt.model.self_attention.target_memory import GrowingMemory, TargetMemory
 
 
 class KindOfSelfAttention(MultiHeadAttention, ABC):

@@ -10,15 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nmt.kernels.attention import grouped_product, join_heads
-from nmt.kernels.attention_mask import AttentionMask
-from nmt.kernels.feature_attention import divided, feature_attention, feature_weights
+from nmt.kernels.attention.attention_mask import AttentionMask
+from nmt.kernels.attention.feature_attention import divided, feature_attention, feature_weights
+from nmt.kernels.attention.scaled_dot_product import grouped_product, join_heads
 from nmt.kernels.precision import at_least_float32
 from nmt.model.attention.memory import AttentionMemory, Mask
 from nmt.model.attention.relative import NO_POSITIONS, RelativePositions
-from nmt.model.constant_memory import SummedMemory, SumMemory
+from nmt.model.self_attention.constant_memory import SummedMemory, SumMemory
 from nmt.model.self_attention.kind import KindOfSelfAttention, is_causal, real_keys
-from nmt.model.target_memory import TargetMemory
+from nmt.model.self_attention.target_memory import TargetMemory
 
 
 class FeatureAttention(KindOfSelfAttention):

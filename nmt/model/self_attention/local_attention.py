@@ -6,11 +6,11 @@ from typing import Any
 from torch import Tensor
 
 from nmt.config.model import TransformerStackConfig
-from nmt.kernels.block_attention import Blocks, joint_attention, near_part
+from nmt.kernels.attention.block_attention import Blocks, joint_attention, near_part
 from nmt.model.attention.memory import AttentionMemory
-from nmt.model.constant_memory import WindowMemory
+from nmt.model.self_attention.constant_memory import WindowMemory
 from nmt.model.self_attention.pattern import BlockedAttention
-from nmt.model.target_memory import TargetMemory
+from nmt.model.self_attention.target_memory import TargetMemory
 
 
 class LocalAttention(BlockedAttention):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from nmt.config.model import TransformerStackConfig
-from nmt.kernels.attention import attention, masked_softmax
+from nmt.kernels.attention.scaled_dot_product import attention, masked_softmax
 from nmt.kernels.precision import at_least_float32
 from nmt.model.attention.memory import AttentionMemory
 from nmt.model.attention.relative import RelativePositions

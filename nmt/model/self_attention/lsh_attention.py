@@ -11,14 +11,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nmt.config.model import TransformerStackConfig
-from nmt.kernels.attention import join_heads, masked_softmax, split_heads
-from nmt.kernels.bucket_attention import (
+from nmt.kernels.attention.bucket_attention import (
     OWN_SCORE,
     bucket_attention,
     hash_buckets,
     ranked_buckets,
     visible_pairs,
 )
+from nmt.kernels.attention.scaled_dot_product import join_heads, masked_softmax, split_heads
 from nmt.kernels.precision import at_least_float32
 from nmt.model.attention.memory import AttentionMemory, Mask
 from nmt.model.attention.relative import NO_POSITIONS, RelativePositions
@@ -38,7 +38,8 @@ class LshAttention(KindOfSelfAttention):
     Kitaev et al. 2020, section 2: queries and keys share a projection. A key is k = q / |q|, and
     the scores are q · k / sqrt(d_k). With several hashes (multi-round), a query attends to the
     union of its buckets, and to itself only if there is no other key. Within a bucket, it attends
-    to its chunk and the previous one; see `nmt.kernels.bucket_attention`. Cost: O(n · log n · d).
+    to its chunk and the previous one; see `nmt.kernels.attention.bucket_attention`. Cost:
+    O(n · log n · d).
     """
 
     rotations: Tensor

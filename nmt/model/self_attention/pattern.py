@@ -9,9 +9,9 @@ from abc import abstractmethod
 import torch
 from torch import Tensor
 
-from nmt.kernels.attention import masked_softmax
-from nmt.kernels.attention_mask import AttentionMask
-from nmt.kernels.block_attention import masked_attention
+from nmt.kernels.attention.attention_mask import AttentionMask
+from nmt.kernels.attention.block_attention import masked_attention
+from nmt.kernels.attention.scaled_dot_product import masked_softmax
 from nmt.model.attention.memory import AttentionMemory
 from nmt.model.attention.relative import RelativePositions
 from nmt.model.self_attention.kind import KindOfSelfAttention, is_causal, is_search, real_keys

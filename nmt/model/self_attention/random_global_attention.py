@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from nmt.config.model import TransformerStackConfig
-from nmt.kernels.block_attention import (
+from nmt.kernels.attention.block_attention import (
     Blocks,
     chosen_part,
     column_part,

@@ -39,7 +39,7 @@ class ComparisonPage:
 
     Attributes:
         title: The heading.
-        comparison: The fields of `nmt.run.run_comparison.Comparison`.
+        comparison: The fields of `nmt.run.comparison.run_comparison.Comparison`.
         charts: Heading and curves of each chart.
         different: Test sentences that two runs translated most differently; each has the fields of
             `nmt.evaluation.sentence_ranking.RankedSentence`.

@@ -17,7 +17,7 @@ from nmt.data.batches.bucketed_batches import BucketedBatches
 from nmt.data.batches.loader_process import UpdateMaker
 from nmt.data.batches.padding import PaddedPairs, RaggedRows, pad_pairs
 from nmt.data.encoded import EncodedCorpus
-from nmt.model.loss import sequence_loss
+from nmt.model.losses.loss import sequence_loss
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import BOS, EOS, PAD
 

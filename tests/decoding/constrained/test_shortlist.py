@@ -11,18 +11,23 @@ import numpy as np
 import pytest
 import torch
 
-from nmt.config.model import ModelConfig
+from nmt.config.model import ModelConfig, RegionEncoderConfig, TransformerDecoderConfig
 from nmt.config.schema import DecodingConfig
 from nmt.config.tokenizer_settings import TokenizerConfig
 from nmt.data.batches.batch import source_batch
 from nmt.decoding.constrained.allowed_pieces import ALWAYS, AllowedPieces
 from nmt.decoding.constrained.constraints import Constraints
-from nmt.decoding.constrained.shortlist import Shortlist, vocabulary_hashes
+from nmt.decoding.constrained.shortlist import (
+    Shortlist,
+    check_shortlisted_model,
+    vocabulary_hashes,
+)
 from nmt.decoding.ensemble import Ensemble
 from nmt.decoding.sampling import Sampling
 from nmt.decoding.translator import Translation, Translator
+from nmt.errors import UserError
 from nmt.kernels import dispatch
-from nmt.kernels.weight_layout import lay_out_for_search, rows_for_search
+from nmt.kernels.linear.weight_layout import lay_out_for_search, rows_for_search
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import EOS
 from nmt.text.tokenizer import TokenizerPair, train_tokenizers
@@ -240,3 +245,11 @@ def test_rows_of_the_output_layer_keep_their_layout(*, columns: bool) -> None:
     found = rows_for_search(layer.weight, rows)
     assert torch.equal(found, layer.weight[rows])
     assert found.t().is_contiguous() == layer.weight.t().is_contiguous()
+
+
+def test_a_model_that_reads_only_features_has_no_shortlist() -> None:
+    """Its candidates would come from a source text that it does not read."""
+    encoder, decoder = RegionEncoderConfig(feature_size=3), TransformerDecoderConfig()
+    config = ModelConfig(encoder=encoder, decoder=decoder)
+    with pytest.raises(UserError, match="model/encoder=regions.* without a shortlist"):
+        check_shortlisted_model(config)

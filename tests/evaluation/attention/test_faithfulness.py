@@ -275,6 +275,17 @@ def test_a_rollout_does_not_follow_tokens_that_halt(
     assert measure(model, SOURCE, TARGET, layer=0, head=None).rollout is None
 
 
+def test_a_rollout_does_not_follow_weights_that_are_no_distribution(
+    tiny_config: Callable[..., ModelConfig], tiny_model: Callable[..., TranslationModel]
+) -> None:
+    """Those of low-rank attention may be negative and sum to any number."""
+    settings = dict(self_attention="low_rank", attention_rank=3)
+    config = tiny_config("transformer", "transformer", **settings)
+    config.decoder.self_attention = "full"
+    model = tiny_model(config)
+    assert measure(model, SOURCE, TARGET, layer=0, head=None).rollout is None
+
+
 @pytest.mark.parametrize("side", ["context", "decoder_context"])
 def test_hierarchical_attention_is_refused(
     side: str,

@@ -1,0 +1,1 @@
+"""The training loss, losses on attention weights, and divergences of two models."""

@@ -1,0 +1,1 @@
+"""RNN encoder and decoders, and their cells."""

@@ -1,0 +1,1 @@
+"""Comparison of runs: settings that differ, tests of differences in BLEU, curves."""

@@ -1,0 +1,1 @@
+"""What a run takes from other runs: initial weights, tokenizers, a teacher."""

@@ -1,0 +1,1 @@
+"""Training from another model's weights: loading, freezing, a penalty on changes."""

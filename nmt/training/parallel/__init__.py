@@ -1,0 +1,1 @@
+"""Training in several processes: replicas of the model (DDP) or shards (FSDP)."""

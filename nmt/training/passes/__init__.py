@@ -1,0 +1,1 @@
+"""Forward and backward passes: shapes of batches, memory, dtype, CUDA graphs, compilation."""
