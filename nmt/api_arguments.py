@@ -14,7 +14,7 @@ from nmt.decoding.constrained.constraints import Constraints
 from nmt.decoding.minimum_risk import MOST_SAMPLES
 from nmt.decoding.sampling import Sampling
 from nmt.errors import UserError
-from nmt.text.valid_text import check_texts
+from nmt.text.valid_text import check_several, check_texts
 from nmt.user_path import user_path
 
 Sentences = list[str] | tuple[str, ...]
@@ -49,6 +49,7 @@ def check_search(
         raise UserError("search takes a list: put the sentence into a list")
     if n_best < 1:
         raise UserError(f"n_best is {n_best}; it must be at least 1")
+    check_several(sentences, "the argument of search")
     check_texts(sentences)
     return _drawn(sampling, n_best, minimum_risk)
 
@@ -90,8 +91,15 @@ def _drawn(sampling: Sampling | None, n_best: int, minimum_risk: int | None) -> 
 
 
 def listed(text: str | Sentences) -> list[str]:
-    """Return one text or several texts as a list."""
-    return [text] if isinstance(text, str) else list(text)
+    """Return one text or several texts as a list.
+
+    Raises:
+        UserError: The value is neither.
+    """
+    if isinstance(text, str):
+        return [text]
+    check_several(text, "an argument")
+    return list(text)
 
 
 def features_of_each(features: FeatureInput | None, count: int) -> Features | None:

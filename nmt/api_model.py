@@ -41,7 +41,7 @@ from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.evaluation.attention.aligner import Aligner
 from nmt.evaluation.attention.alignment_extractor import AlignmentExtractor, default_extractor
-from nmt.text.valid_text import check_texts
+from nmt.text.valid_text import check_several, check_texts
 from nmt.user_path import user_path
 
 
@@ -82,13 +82,14 @@ class Model:
                 sentence may be an array [R, F]. An iterator cannot have features.
 
         Raises:
-            UserError: An option is out of range, or a sentence is too long.
+            UserError: An option is out of range, or a sentence is too long or is not text.
         """
         if isinstance(text, str):
             options["features"] = features_of_one(options.get("features"))
             return self.search([text], **options)[0].text
         if isinstance(text, list | tuple):
             return [found.text for found in self.search(text, **options)]
+        check_several(text, "the argument of translate")
         if options.get("features") is not None:
             raise UserError("features belong to a list of sentences: make a list of the iterator")
         self.search([], **options)  # refuses options here, not when the first text is read
@@ -195,9 +196,9 @@ class Model:
             UserError: The model has no attention over the source, a side is blank, or the features
                 are faulty.
         """
+        check_texts([source] if target is None else [source, target])
         if not source.strip() or (target is not None and not target.strip()):
             raise UserError("a blank sentence has no attention")
-        check_texts([source, target or ""])
         aligner, extractor = self._reading()
         given = features_of_one(features)
         if target is None:

@@ -68,10 +68,11 @@ def show_faithfulness(
     for what, value, confidence in figure_rows(report):
         print(f"{what:<66} {value:>6} {confidence}")
     print(
-        f"exhaustive erasure: {report['short']:,} sentences of at most {MOST_PIECES} source pieces"
+        f"sentences with exhaustive erasure, at most {MOST_PIECES} source pieces: "
+        f"{report['short']:,}"
     )
     if report["left_out"]:
-        print(f"left out: {report['left_out']:,} sentences with fewer than 3 source pieces")
+        print(f"sentences left out, fewer than 3 source pieces: {report['left_out']:,}")
     print(*report["reading"], sep="\n")
 
 

@@ -80,7 +80,9 @@ def train_config(
 def _print_scores(path: Path, summary: Mapping[str, Any], *, already_finished: bool) -> None:
     if already_finished:
         print_safely(
-            f"{path} is finished; nothing was changed. For another run, choose another run.dir."
+            f"{path} is finished; nothing was changed, and its text was not read again. To train "
+            f"it further, e.g. with more text: training.init_from={path} and another run.dir. For "
+            "a new run: another run.dir."
         )
     split = "test" if "test" in summary else "valid"
     scores = summary[split]

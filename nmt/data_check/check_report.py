@@ -8,7 +8,6 @@ from typing import Any
 import nmt
 from nmt.data.locations import Location
 
-_CHECK = "nmt data check --data SETTINGS, with the settings of this command"
 _SHORT_FINDINGS = 6  # findings in the short report
 _IN_FULL = ("changed_characters", "read_as", "read_with_quotes", "looks_reordered")
 """Rules whose whole message is in the short report."""
@@ -173,6 +172,11 @@ class DataReport:
         first = f"data {name}: {pairs}; {self._summary()}"
         return [first, *self._left_out(), *self._short_findings()]
 
+    def _check(self) -> str:
+        """Return the command that prints the whole report."""
+        name = self.corpus["name"]
+        return f"nmt data check --data {name} and all settings data.… of this command"
+
     def _left_out(self) -> Iterator[str]:
         """Yield a line with the faulty rows that are left out, if there are any."""
         kinds = [finding for finding in self.findings if finding.left_out]
@@ -208,9 +212,9 @@ class DataReport:
                 continue
             yield f"  {finding.severity}: {rule}{side} {finding.count:,} x, {where}"
         if (more := len(others) - _SHORT_FINDINGS) > 0:
-            yield f"  and {more} more kinds; for all of them and their remedies: {_CHECK}"
+            yield f"  and {more} more kinds; for all of them and their remedies: {self._check()}"
         elif self.findings:
-            yield f"  for the remedies: {_CHECK}"
+            yield f"  for the remedies: {self._check()}"
 
 
 def _rows(finding: Finding) -> str:

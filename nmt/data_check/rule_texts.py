@@ -204,8 +204,17 @@ OF_RECORDS = {
     ),
     "crlf": ("nmt removes it", "nothing has to be done"),
     "both_blank": ("there is nothing to learn", "training drops them"),
+    "spaces": ("harmless: the tokenizer leaves out such spaces", "nothing has to be done"),
+    "markup": (
+        "the model would learn to write it",
+        "delete tags and decode entities in the program that wrote the file",
+    ),
 }
-"""Reasons and remedies for files with both sides in a record, where no side can shift."""
+"""Reasons and remedies for files with both sides in a record, where no side can shift.
+
+A shell command for lines could miss the ends of cells, or damage the file: a decoded ``&quot;``
+may end a cell.
+"""
 
 ORDER = (
     "looks_reordered",

@@ -158,10 +158,9 @@ def _seeds(seeds: Mapping[str, Any]) -> list[str]:
         for name in ("bleu", "chrf", "ter", "valid_bleu", "aer")
         if seeds[name] is not None
     ]
-    return [
-        f"{len(seeds['runs'])} seeds, mean ± standard deviation: {', '.join(scores)}",
-        f"  {', '.join(map(printable, seeds['runs']))}",
-    ]
+    runs = ", ".join(map(printable, seeds["runs"]))
+    count = len(seeds["runs"])
+    return [f"{runs}: {count} seeds, mean ± standard deviation: {', '.join(scores)}"]
 
 
 def _configurations(configurations: Sequence[Mapping[str, Any]]) -> list[str]:

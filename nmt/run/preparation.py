@@ -93,7 +93,7 @@ def _held_out(config: Config, corpus: PreparedCorpus) -> Iterator[str]:
     whole = "no sentence" if corpus.text.valid.documents is None else "no document"
     yield (
         f"{' and '.join(parts)} pairs are held out from the training text "
-        f"(data.split_seed={held_out.seed}); {whole} is in two parts"
+        f"(data.split_seed={held_out.seed}); {whole} of that text is in two parts"
     )
 
 

@@ -18,6 +18,8 @@ from nmt.config.folders import config_directory
 from nmt.errors import CombinationError, UserError
 from nmt.sweeps.misplaced_settings import explain_misplaced
 
+_SAME_END = 0.8  # similarity from 0 to 1; lower, "nothing" would suggest "tying"
+
 
 def is_defect(error: Exception) -> bool:
     """Return whether nmt's own code raised an error that is not meant for users.
@@ -126,7 +128,7 @@ def _unknown_key(key: str, arguments: Sequence[str]) -> UserError:
         return UserError(f"there is no setting {key}; did you mean {nearest[0]}?")
     last = key.rsplit(".", 1)[-1]
     ends = {known.rsplit(".", 1)[-1]: known for known in keys}
-    if nearest := difflib.get_close_matches(last, ends, n=1, cutoff=0.6):
+    if nearest := difflib.get_close_matches(last, ends, n=1, cutoff=_SAME_END):
         return UserError(f"there is no setting {key}; did you mean {ends[nearest[0]]}?")
     return UserError(f"there is no setting {key}; nmt train --cfg job lists all settings")
 

@@ -159,7 +159,7 @@ def test_a_heatmap_as_a_table_has_no_markup_of_the_text() -> None:
 
 
 def test_wrong_use_is_refused(path: Path, tmp_path: Path) -> None:
-    model = nmt.load(path)
+    model: Any = nmt.load(path)
     for call, message in (
         (lambda: nmt.load(tmp_path / "missing"), "there is no run"),
         (lambda: model.search(["one"], n_best=0), "at least 1"),
@@ -183,6 +183,17 @@ def test_wrong_use_is_refused(path: Path, tmp_path: Path) -> None:
         (lambda: model.translate("a \udcff"), "character 3 is a byte that is not UTF-8"),
         (lambda: model.score("a", "\ud800"), "not valid text"),
         (lambda: model.attention("a", "\ud800"), "not valid text"),
+        (lambda: model.translate(b"one"), "translate is of type bytes, not text: decode it first"),
+        (lambda: model.translate(None), "translate is of type NoneType, not text: give a str"),
+        (lambda: model.translate({"text": "one"}), "translate is of type dict"),
+        (lambda: model.translate(["one", None]), "text 2 of the list is of type NoneType"),
+        (lambda: model.translate([b"one"]), "text 1 of the list is of type bytes"),
+        (lambda: list(model.translate(iter(["one", 2]))), "text 2 of the list is of type int"),
+        (lambda: model.search(None), "search is of type NoneType"),
+        (lambda: model.score("a", None), "an argument is of type NoneType"),
+        (lambda: model.score(b"a", "b"), "an argument is of type bytes"),
+        (lambda: model.attention(None), "text 1 of the list is of type NoneType"),
+        (lambda: model.attention("a", 3), "text 2 of the list is of type int"),
     ):
         with pytest.raises(nmt.UserError, match=message):
             call()

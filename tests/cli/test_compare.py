@@ -85,6 +85,11 @@ def test_figures_are_those_of_the_summaries(nmt: Nmt, runs: Path) -> None:
     assert found["settings"] == ["seed"]
 
 
+def test_the_names_of_runs_stand_before_the_means_of_their_seeds(nmt: Nmt, runs: Path) -> None:
+    text = " ".join(nmt("compare", runs / "first", runs / "second").out.split())
+    assert "first, second: 2 seeds, mean ± standard deviation: BLEU" in text
+
+
 def test_significance_is_that_of_evaluate(nmt: Nmt, runs: Path, concat: Path) -> None:
     found = json.loads(nmt("compare", runs / "first", concat, "--format", "json").out)
     names = [folder / "test.translations.txt" for folder in (runs / "first", concat)]

@@ -110,6 +110,8 @@ def test_the_suggested_key_belongs_to_the_chosen_model(refused: Refused) -> None
             "add model=rnn model/decoder/attention=multi_head or drop it",
         ),
         ("optimizer=sgd optimizer.momentun=0.9", "did you mean optimizer.momentum?"),
+        ("sweep.nothing=1", "no setting sweep.nothing; nmt train --cfg job lists all settings"),
+        ("model.encoder.layers.num_layer=1", "did you mean model.encoder.num_layers?"),
         ("optimizer.name=sgd", "optimizer.name cannot be set; choose with optimizer=..."),
         ("sweep=luong2015_table4", "sweep=luong2015_table4 trains several models: add -m"),
         ("hydra/launcher=joblib", "hydra/launcher=joblib applies only to sweeps: add -m"),

@@ -68,6 +68,8 @@ def test_an_option_of_train_names_the_setting(
         (["translate", "--modle", "x"], "did you mean --model?"),
         (["translate", "--checkpoint", "x"], "did you mean --model?"),
         (["evaluate", "--model", "x", "--ref", "y"], "did you mean --reference?"),
+        (["export", "x", "--format", "onnx"], "did you mean --to?"),
+        (["export", "x", "--quantization", "int8"], "did you mean --weights int8?"),
         (["bench", "train", "--max-updates", "5"], "write training.max_updates=5"),
         (["zzz"], "there is no command nmt zzz; see nmt --help"),
     ],

@@ -261,6 +261,28 @@ def test_wrong_files_are_refused(refused: Refused, heads_model: Path, tmp_path: 
     assert "zip archive, not text" in message
 
 
+@pytest.mark.parametrize(
+    ("start", "kind"),
+    [
+        (b"PK\x03\x04", r"document or workbook \(.docx"),
+        (b"\xd0\xcf\x11\xe0", "old Microsoft Office"),
+        (b"%PDF-1.7", "a PDF"),
+        (b"{\\rtf1", "word processor"),
+    ],
+)
+@pytest.mark.parametrize("flags", [[], ["--format", "html"]])
+def test_a_document_of_a_word_processor_is_named_with_the_remedy(
+    nmt: Nmt, heads_model: Path, tmp_path: Path, start: bytes, kind: str, flags: list[str]
+) -> None:
+    path = tmp_path / "letter.docx"
+    path.write_bytes(start + bytes(100) + b"\n\xff\n")
+    command = ("translate", "--model", heads_model, *flags)
+    for source, name in (((*command, "--input", path), str(path)), (command, "standard input")):
+        done = nmt(*source, stdin=path.read_bytes())
+        assert done.status == 2
+        assert re.search(f"cannot read {name}: it is .*{kind}.*as HTML or as plain", done.err)
+
+
 def test_a_missing_model_does_not_empty_the_output(refused: Refused, tmp_path: Path) -> None:
     output = tmp_path / "out"
     output.write_text("earlier\n")

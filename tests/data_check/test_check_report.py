@@ -55,7 +55,7 @@ def test_the_short_report_is_at_most_eight_lines_with_locations() -> None:
     assert len(DataReport(CORPUS, [SPLIT], []).short_lines()) == 1
     few = DataReport(CORPUS, [SPLIT], [_finding()]).short_lines()
     assert len(few) == 3
-    assert all("nmt data check --data" in some[-1] for some in (few, lines))
+    assert all("nmt data check --data mine and all" in some[-1] for some in (few, lines))
 
 
 @pytest.mark.parametrize("width", [20, 60, 80, 200])

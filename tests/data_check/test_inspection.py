@@ -191,6 +191,17 @@ def test_traces_of_spreadsheets_are_found(text: str, rule: str | None) -> None:
     assert found & {"spreadsheet_error", "quoted_cell"} == ({rule} if rule else set())
 
 
+@pytest.mark.parametrize("rule", ["spaces", "markup"])
+def test_cells_are_not_cleaned_by_a_command_for_lines(rule: str) -> None:
+    def remedy(file: str) -> str:
+        found = Occurrences(1, [Location(file, 2)])
+        return rule_finding(rule, "train", "source", found, ("en", "de")).remedy
+
+    assert "'a.en'" in remedy("a.en")
+    for table in ("sheet.csv", "sheet.tsv"):
+        assert f"'{table}'" not in remedy(table)
+
+
 def test_reasons_fit_files_of_records() -> None:
     occurrences = Occurrences(1, [Location("m.tmx", 3, "")])
     for rule in ("blank", "line_break_inside"):

@@ -109,7 +109,8 @@ def test_a_finished_run_is_reported_and_unchanged(train: Nmt, tmp_path: Path) ->
     before = _snapshot(tmp_path)
     second = train()
     assert second.status == 0
-    assert "is finished; nothing was changed" in second.out
+    assert "is finished; nothing was changed, and its text was not read again" in second.out
+    assert f"training.init_from={tmp_path}" in second.out.replace("\n", " ")
     assert second.err == ""
     assert [line for line in second.out.splitlines() if "BLEU" in line] == [
         line for line in first.out.splitlines() if "BLEU" in line

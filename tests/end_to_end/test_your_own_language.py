@@ -32,8 +32,11 @@ def _sheet(rows: int) -> str:
 def test_the_page_leads_from_a_sheet_to_two_translators(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "your-own-language.md").read_text(encoding="utf-8")
     commands = re.findall(r"^ {4}(\S.*)$", page, re.MULTILINE)
-    assert len(commands) == 10
+    assert len(commands) == 13
     (tmp_path / "sheet.csv").write_text(_sheet(400), encoding="utf-8")
+    (tmp_path / "more.csv").write_text("tzo;es\nkolaval;gracias\n", encoding="utf-8")
+    cue = "1\n00:00:01,000 --> 00:00:02,000\nGracias.\n"
+    (tmp_path / "film.srt").write_text(cue, encoding="utf-8")
     (tmp_path / "letter.txt").write_text("Gracias.\nHola.\n", encoding="utf-8")
     shim = tmp_path / "bin" / "nmt"
     shim.parent.mkdir()
@@ -57,7 +60,12 @@ def test_the_page_leads_from_a_sheet_to_two_translators(tmp_path: Path) -> None:
     assert all("#REF!" in check for check in printed[:2])
     for training in printed[2:4]:
         assert "20 validation and 20 test pairs are held out" in training
+        assert "no sentence of that text is in two parts" in training
     assert len((tmp_path / "translated.txt").read_text(encoding="utf-8").splitlines()) == 2
     assert "left out: 1 faulty row: 1 x spreadsheet error (sheet.csv, row 6)" in printed[2]
-    assert printed[4] == printed[8]  # the file translates like the run
-    assert printed[9].strip()
+    assert "chrF" in printed[4]
+    assert "00:00:01,000 --> " in (tmp_path / "film.tzo.srt").read_text(encoding="utf-8")
+    first, second = (re.findall(r"([\d,]+) training pairs,", printed[at])[0] for at in (2, 8))
+    assert int(second) == int(first) + 1
+    assert printed[5] == printed[11]  # the file translates like the run
+    assert printed[12].strip()

@@ -40,6 +40,8 @@ _OPTIONS = {  # options of other tools, for commands with plain options
     "--precision float16": "fp16 half",
     "--precision bfloat16": "bf16",
     "--precision int8": "compute_type quantize quantization i8",
+    "--to": "format framework f",
+    "--weights int8": "compute_type quantize quantization precision i8",
 }
 
 

@@ -175,8 +175,20 @@ def _refuse_other_files(path: Path) -> None:
             first = file.read(16)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+    refuse_other_kind(first, str(path))
+
+
+def refuse_other_kind(first: bytes, name: str) -> None:
+    """Refuse an input whose first bytes are not text.
+
+    Raises:
+        UserError: They are those of a word processor, a workbook, a PDF or an archive.
+    """
     if (kind := other_kind(first)) is not None:
-        raise UserError(f"cannot read {path}: it is {kind}, not text; save it as text")
+        raise UserError(
+            f"cannot read {name}: it is {kind}, not text; open it in its program and save it as "
+            "HTML or as plain text in UTF-8"
+        )
 
 
 def _standard_input() -> ByteSource:

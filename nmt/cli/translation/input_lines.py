@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from nmt.cli.translation.byte_sources import ByteSource
+from nmt.cli.translation.byte_sources import ByteSource, refuse_other_kind
 
 LONGEST = 1 << 20  # bytes of a line; a longer one is skipped and not kept in memory
 MOST_BYTES = 1 << 20  # bytes of lines that are read together; no line is added beyond them
@@ -73,7 +73,7 @@ class LineReader:
             most: The greatest number of lines to return.
 
         Raises:
-            UserError: The source cannot be read.
+            UserError: The source cannot be read, or is not text.
         """
         lines: list[RawLine] = []
         size = 0
@@ -101,6 +101,8 @@ class LineReader:
             if self._partial_size:
                 self._finish(b"")
             return
+        if not self._number and not self._partial_size:
+            refuse_other_kind(block, self.source.name)
         *ends, rest = block.split(b"\n")
         for end in ends:
             self._finish(end)

@@ -9,7 +9,12 @@ from nmt.cli.options.document_flags import DocumentFlags
 from nmt.cli.options.translate_options import TextOptions
 from nmt.cli.text_streams import safe_line
 from nmt.cli.translation.answer_output import check_output
-from nmt.cli.translation.byte_sources import STANDARD_INPUT, ByteSource, open_source
+from nmt.cli.translation.byte_sources import (
+    STANDARD_INPUT,
+    ByteSource,
+    open_source,
+    refuse_other_kind,
+)
 from nmt.decoding.engine import Loaded
 from nmt.decoding.long_lines import check_max_length, trained_pieces
 from nmt.documents.document_formats import translated_document, writes_records
@@ -85,6 +90,9 @@ def _input(text: TextOptions, opened: ExitStack) -> tuple[Iterator[bytes], str]:
 
 
 def _blocks(source: ByteSource) -> Iterator[bytes]:
+    first = source.read()
+    refuse_other_kind(first, source.name)
+    yield first
     while block := source.read():
         yield block
 

@@ -24,10 +24,10 @@ from nmt.errors import UserError
 LONGEST = 1 << 24  # bytes of a line; longer lines are refused, as they would fill the memory
 
 _OTHER_FILES = {
-    b"PK\x03\x04": "an Excel or LibreOffice workbook, or another zip archive",
-    b"\xd0\xcf\x11\xe0": "an Excel workbook",
+    b"PK\x03\x04": "a document or workbook (.docx, .odt, .xlsx, .ods) or another zip archive",
+    b"\xd0\xcf\x11\xe0": "a document or workbook of old Microsoft Office (.doc, .xls)",
     b"%PDF-": "a PDF",
-    b"{\\rtf": "a document of a word processor",
+    b"{\\rtf": "a document of a word processor (.rtf)",
 }
 """The first bytes of files that are not text."""
 

@@ -212,6 +212,13 @@ def reading(report: FaithfulnessReport) -> Iterator[str]:
         "These figures do not show that the weights explain the prediction: other layers and "
         "residual connections also transmit information."
     )
+    if report.sentences == 1:
+        yield (
+            "These are figures of one sentence, so they have no confidence interval and do not "
+            "describe the model: measure at least 30 sentences."
+        )
+    else:
+        yield "In parentheses: the 95 % confidence interval, from resamples of the sentences."
 
 
 def _strength(tau: float) -> str:

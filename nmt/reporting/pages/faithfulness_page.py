@@ -77,7 +77,15 @@ def save_faithfulness_page(
 
 
 def figure_rows(report: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Yield rows of the table of figures: description, figure, confidence interval."""
+    """Yield rows of the table of figures: description, figure, 95 % confidence interval.
+
+    The interval of a single sentence is empty text: its resamples are all equal.
+    """
+    for what, value, confidence in _figure_rows(report):
+        yield what, value, confidence if report["sentences"] > 1 else ""
+
+
+def _figure_rows(report: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     for name, mean in report["agreement"].items():
         yield (f"order of the weights and of {NAMES[name]}, tau", *_mean(mean))
     yield ("order of erasure and of gradient × embedding, tau", *_mean(report["among_measures"]))

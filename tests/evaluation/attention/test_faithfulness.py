@@ -34,6 +34,7 @@ from nmt.evaluation.attention.rank_correlation import kendall_tau, mean_with_con
 from nmt.model.build import build_model
 from nmt.model.seq2seq import TranslationModel
 from nmt.reporting.command_progress import CommandProgress
+from nmt.reporting.pages.faithfulness_page import figure_rows
 
 SOURCE, TARGET = [5, 9, 7, 12], [6, 8, 11]
 
@@ -251,6 +252,18 @@ def test_a_tie_for_the_first_piece_counts_by_chance(
     found = replace(one.found, attention=np.array(attention), erasure=np.array(erasure))
     for first, second in (("erasure", "attention"), ("attention", "erasure")):
         assert replace(one, found=found).share_of_same_best(first, second) == pytest.approx(share)
+
+
+def test_one_sentence_has_no_confidence_interval(translator: Translator) -> None:
+    pairs = [("two seven ten one", "zwei"), ("one two three four", "eins")]
+    both = measure_sentences(translator, pairs, layer=0, head=None)
+    for sentences in (both[:1], both):
+        report = summarize(sentences, layer=0, head=None, left_out=0)
+        intervals = {confidence for *_, confidence in figure_rows(report.plain())}
+        text = " ".join(reading(report))
+        assert (intervals == {""}) == (len(sentences) == 1)
+        assert ("figures of one sentence" in text) == (len(sentences) == 1)
+        assert ("95 % confidence interval, from" in text) == (len(sentences) == 2)
 
 
 def test_equal_weights_have_no_order_to_agree_with(translator: Translator) -> None:
