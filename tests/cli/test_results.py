@@ -269,8 +269,8 @@ def test_the_shown_command_is_that_of_the_nearest_experiment(commands: Any) -> N
 
 def test_a_shown_command_has_no_shorter_limit_of_time(commands: Any) -> None:
     """A run that made all its updates needs at least its limit of time on the same machine."""
-    base = "nmt train experiment=multi30k_transformer data.root=FOLDER"
-    for limit, shown in (("200", f"{base} training.max_minutes=200"), ("40", base)):
+    base = "nmt train experiment=multi30k_rnn data.root=FOLDER"  # its limit is 60 minutes
+    for limit, shown in (("200", f"{base} training.max_minutes=200"), ("60", base), ("40", base)):
         record = _recorded(commands, f"{base} training.max_minutes={limit}")
         assert commands.shortest_command(record) == shown
     no_limit = _recorded(commands, f"{base} training.max_minutes=null")
