@@ -50,9 +50,8 @@ def test_the_finding_names_characters_counts_and_the_setting() -> None:
     tokenizer = _tokenizer(byte_fallback=False, character_coverage=0.98, normalization="identity")
     found = list(changed_character_findings(tokenizer, {"犬": 3}, "zh"))
     assert "byte_fallback=true" in found[0].remedy
-    lines = DataReport(
-        {"source_language": "en", "target_language": "fa"}, [], [finding]
-    ).short_lines()
+    corpus = {"name": "mine", "source_language": "en", "target_language": "fa"}
+    lines = DataReport(corpus, [], [finding]).short_lines()
     assert finding.message in lines[1]
     assert finding.remedy in lines[1]
 
