@@ -42,7 +42,10 @@ def compare(
     paired: Test = Paired.BOOTSTRAP,
     curves: Curves = None,
 ) -> None:
-    """Compare finished and unfinished runs: settings that differ, scores, speed, significance."""
+    """Compare finished and unfinished runs: settings that differ, scores, speed, significance.
+
+    nmt report RUN RUN writes the comparison as a page, with curves, sentences and heatmaps.
+    """
     from nmt.evaluation.significance import PairedTestName
     from nmt.reporting.comparison_table import comparison_text
     from nmt.run.comparison.comparison_curves import save_run_curves
