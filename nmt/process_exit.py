@@ -127,7 +127,8 @@ def exit_together() -> Iterator[None]:
         _exit_now(ExitStatus.USER_ERROR, partial(print_error, error))
     except KeyboardInterrupt as interruption:
         _exit_now(ExitStatus.INTERRUPTED, partial(_print_interruption, interruption))
-    except Exception as error:  # of any type: the other processes must not wait for this one
+    # Of any type: the other processes must not wait for this one. The traceback is printed.
+    except Exception as error:
         _exit_now(ExitStatus.FAILED, partial(_print_failure, error))
 
 

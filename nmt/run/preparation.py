@@ -112,9 +112,8 @@ def _tokenizer_settings(config: Config) -> TokenizerConfig:
     training = config.training
     if training.init_from is None and training.distillation.teacher is None:
         return config.tokenizer
-    from nmt.run.other_runs.tokenizer_reuse import (
-        tokenizer_settings,  # imported here: it loads torch
-    )
+    # Imported here, because it loads torch.
+    from nmt.run.other_runs.tokenizer_reuse import tokenizer_settings
 
     return tokenizer_settings(config)
 

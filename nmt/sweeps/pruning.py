@@ -122,7 +122,9 @@ class TrialJudge:
                     f"never among the best {self._pruning.keep_percent:g} % of the finished trials"
                 )
                 trial.set_user_attr(PRUNED, self.reason)
-        except Exception as error:  # any error of the database; the trial can continue
+        # Each storage of Optuna raises types of its own: SQLAlchemy's, redis's, grpc's, OSError.
+        # No score is lost: the run logs them, too.
+        except Exception as error:
             self._failed, self.reason = True, None
             reason = " ".join(str(error).split())[:300]
             self._report(f"warning: the study does not get the scores of this trial: {reason}")

@@ -200,9 +200,8 @@ def _record_outcome(record: SweepRecord, outcome: "Outcome", metric: str) -> flo
 
 def _validation_score(summary: Mapping[str, Any], metric: str) -> float:
     """Return the score of a finished run on the validation set; larger is better."""
-    from nmt.training.checkpoints.kept_checkpoints import (
-        score,  # imported late because it loads torch
-    )
+    # Imported late, because it loads torch.
+    from nmt.training.checkpoints.kept_checkpoints import score
 
     return score(summary["valid"], metric)
 

@@ -184,7 +184,7 @@ def reading(report: FaithfulnessReport) -> Iterator[str]:
             "The order of the weights cannot be compared with the order of erasure: for each "
             "target piece, all weights or all effects are equal."
         )
-    elif tau.low <= 0:
+    elif tau.value <= 0 or tau.low <= 0:
         yield "The order of the weights does not agree with the order of erasure."
     else:
         yield (

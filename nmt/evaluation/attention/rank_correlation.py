@@ -19,8 +19,9 @@ class Mean:
 
     Attributes:
         value: The mean.
-        low: The lower end of the interval, from bootstrap resamples of the sentences.
-        high: The upper end.
+        low: The lower end of the interval, from bootstrap resamples of the sentences; nan: a mean
+            of fewer than two sentences has no interval.
+        high: The upper end, or nan.
     """
 
     value: float
@@ -51,11 +52,12 @@ def kendall_tau(first: Values, second: Values) -> float:
 def mean_with_confidence(values: Sequence[float], seed: int = 1) -> Mean:
     """Return the mean of values, one per sentence, with its bootstrap interval (Efron 1979).
 
-    Values that are not finite are left out. If none is left, mean and interval are nan.
+    Values that are not finite are left out. If none is left, the mean is nan. All resamples of one
+    value are equal and show no variation, so the interval is then nan.
     """
     known = np.array([value for value in values if math.isfinite(value)])
-    if not len(known):
-        return Mean(math.nan, math.nan, math.nan)
+    if len(known) < 2:
+        return Mean(float(known[0]) if len(known) else math.nan, math.nan, math.nan)
     rows = np.random.default_rng(seed).integers(len(known), size=(_RESAMPLES, len(known)))
     low, high = np.quantile(known[rows].mean(1), [0.025, 0.975])
     return Mean(float(known.mean()), float(low), float(high))

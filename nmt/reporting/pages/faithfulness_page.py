@@ -6,6 +6,7 @@ The page is one file that works offline; see `self_contained`.
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +65,7 @@ def save_faithfulness_page(
             "title": _text(title),
             "subtitle": f"{report['sentences']:,} sentences, {report['pieces']:,} target pieces; "
             f"layer {report['layer']}, {head}; "
-            f"{report['short']:,} sentences short enough for exhaustive erasure",
+            f"sentences short enough for exhaustive erasure: {report['short']:,}",
             "reading": "\n".join(f"<p>{_text(line)}</p>" for line in report["reading"]),
             "figures": _figures(report),
             "sentences": "\n".join(_sentences(sentences)),
@@ -79,13 +80,8 @@ def save_faithfulness_page(
 def figure_rows(report: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Yield rows of the table of figures: description, figure, 95 % confidence interval.
 
-    The interval of a single sentence is empty text: its resamples are all equal.
+    The interval of a figure that has none is empty text.
     """
-    for what, value, confidence in _figure_rows(report):
-        yield what, value, confidence if report["sentences"] > 1 else ""
-
-
-def _figure_rows(report: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     for name, mean in report["agreement"].items():
         yield (f"order of the weights and of {NAMES[name]}, tau", *_mean(mean))
     yield ("order of erasure and of gradient × embedding, tau", *_mean(report["among_measures"]))
@@ -101,7 +97,9 @@ def _figure_rows(report: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 
 def _mean(mean: Mapping[str, float]) -> tuple[str, str]:
-    return f"{mean['value']:.3f}", f"({mean['low']:.3f} to {mean['high']:.3f})"
+    known = math.isfinite(mean["low"])
+    interval = f"({mean['low']:.3f} to {mean['high']:.3f})" if known else ""
+    return f"{mean['value']:.3f}", interval
 
 
 def _figures(report: Mapping[str, Any]) -> str:

@@ -227,6 +227,10 @@ def test_confidence_contains_the_mean_and_narrows() -> None:
         assert mean.low <= mean.value <= mean.high
     assert many.high - many.low < (few.high - few.low) / 4  # sqrt(100) = 10 times in the mean
     assert mean_with_confidence([1.0, math.nan, 3.0]).value == 2
+    one = mean_with_confidence([math.nan, 2.0])  # resamples of one value are all equal
+    assert one.value == 2
+    assert math.isnan(one.low)
+    assert math.isnan(one.high)
 
 
 def test_shares_are_of_the_largest_of_each_row() -> None:
@@ -262,6 +266,7 @@ def test_one_sentence_has_no_confidence_interval(translator: Translator) -> None
         intervals = {confidence for *_, confidence in figure_rows(report.plain())}
         text = " ".join(reading(report))
         assert (intervals == {""}) == (len(sentences) == 1)
+        assert all("nan" not in interval for interval in intervals)
         assert ("figures of one sentence" in text) == (len(sentences) == 1)
         assert ("95 % confidence interval, from" in text) == (len(sentences) == 2)
 
@@ -320,3 +325,13 @@ def test_hierarchical_attention_is_refused(
     rule = AlignmentExtractor(0, None, shift=False)
     with pytest.raises(UserError, match=named), CommandProgress() as progress:
         show_faithfulness(translator, rule, [("a", "b")], [], progress)
+
+
+def test_a_figure_of_one_short_sentence_has_no_confidence_interval(translator: Translator) -> None:
+    """Exhaustive erasure measures only short sentences, of which a corpus may have one."""
+    pairs = [("two one", "zwei"), ("one two three four", "eins")]
+    sentences = measure_sentences(translator, pairs, layer=0, head=None)
+    report = summarize(sentences, layer=0, head=None, left_out=0)
+    assert report.short == 1
+    for what, _, interval in figure_rows(report.plain()):
+        assert (interval == "") == ("exhaustive" in what or "both erasures" in what)
