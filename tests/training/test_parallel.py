@@ -71,7 +71,7 @@ def launch(tmp_path: Path) -> Launch:
         common = {"WORLD_SIZE": world, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
         started = [
             subprocess.Popen(
-                [sys.executable, WORKER, folder],
+                [sys.executable, "-X", "faulthandler", WORKER, folder],
                 env=os.environ | {k: str(v) for k, v in (common | {"RANK": rank}).items()},
                 stderr=subprocess.PIPE,
                 text=True,
