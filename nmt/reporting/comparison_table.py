@@ -21,6 +21,7 @@ _MOST_SETTINGS = 5  # in one table with the figures
 _MOST_RUNS = 8  # as columns of a table
 _FIGURES = {  # name: heading and format
     **{name: (SCORE_NAMES[name], "{:.2f}") for name in ("bleu", "chrf", "ter")},
+    "perplexity": ("perplexity", "{:.4g}"),
     "valid_bleu": ("valid BLEU", "{:.2f}"),
     "aer": ("AER", "{:.1f}"),
     "parameters": ("parameters", "{:,}"),
@@ -153,9 +154,10 @@ def _figure(row: Mapping[str, Any], name: str) -> str:
 
 def _seeds(seeds: Mapping[str, Any]) -> list[str]:
     """Return lines about runs that differ only in their seed."""
+    forms = dict.fromkeys(("bleu", "chrf", "ter", "valid_bleu", "aer"), ".2f")
     scores = [
-        f"{_FIGURES[name][0]} {seeds[name]['mean']:.2f} ± {seeds[name]['deviation']:.2f}"
-        for name in ("bleu", "chrf", "ter", "valid_bleu", "aer")
+        f"{_FIGURES[name][0]} {seeds[name]['mean']:{form}} ± {seeds[name]['deviation']:{form}}"
+        for name, form in (forms | {"perplexity": ".4g"}).items()
         if seeds[name] is not None
     ]
     runs = ", ".join(map(printable, seeds["runs"]))
@@ -204,10 +206,11 @@ def explanations(comparison: Mapping[str, Any]) -> list[str]:
             f"BLEU {comparison['signature']}",
             *_configurations(comparison["configurations"]),
         ]
-    aer = any(row.get("aer") is not None for row in comparison["rows"])
+    shown = {name for row in comparison["rows"] for name, value in row.items() if value is not None}
     lines.append(
-        f"{'AER in percent; ' if aer else ''}tokens/s: target pieces, without validations; "
-        "minutes: training with validations"
+        f"{'AER in percent; ' if 'aer' in shown else ''}"
+        f"{'perplexity of the test text, per piece; ' if 'perplexity' in shown else ''}"
+        "tokens/s: target pieces, without validations; minutes: training with validations"
     )
     return lines + [f"note: {note}" for note in comparison["notes"]]
 

@@ -53,7 +53,8 @@ class RunRecord:
 
         Test scores are those of the summary. ``valid_bleu`` of an unfinished run is the best so
         far. ``aer`` is in percent. ``tokens_per_second`` counts target pieces and excludes the time
-        of validations; ``minutes`` includes that time.
+        of validations; ``minutes`` includes that time. ``perplexity`` is that of the test text,
+        per target piece.
         """
         summary, test = self.summary, self.summary.get("test") or {}
         seconds, error = summary.get("seconds"), (summary.get("alignment") or {}).get("aer")
@@ -66,6 +67,7 @@ class RunRecord:
             "bleu": test.get("bleu"),
             "chrf": test.get("chrf"),
             "ter": test.get("ter"),
+            "perplexity": test.get("perplexity"),
             "aer": None if error is None else 100 * error,
             "bleu_signature": test.get("signature"),
         }

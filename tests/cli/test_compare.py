@@ -5,6 +5,7 @@ import io
 import json
 import statistics
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from filelock import FileLock
 
 from nmt.config.model import ModelConfig
 from nmt.config.schema import Config
+from nmt.run.comparison.run_comparison import compare_runs
 from nmt.run.comparison.tested_runs import settings_without_seed
 from nmt.run.reports.comparison_report import comparison_page
 from nmt.run.reports.translation_attention import translation_heatmaps
-from nmt.run.run_record import read_record
+from nmt.run.run_record import RunRecord, read_record
 
 Nmt = Callable[..., Any]
 Refused = Callable[..., str]
@@ -83,6 +85,25 @@ def test_figures_are_those_of_the_summaries(nmt: Nmt, runs: Path) -> None:
     assert seeds["chrf"]["mean"] == pytest.approx(statistics.mean(values))
     assert seeds["chrf"]["deviation"] == pytest.approx(statistics.stdev(values))
     assert found["settings"] == ["seed"]
+
+
+def test_perplexities_are_compared_only_over_the_same_pieces(nmt: Nmt, runs: Path) -> None:
+    first, second = (read_record(runs / name) for name in ("first", "second"))
+    found = compare_runs([first, second], None)
+    values = [record.summary["test"]["perplexity"] for record in (first, second)]
+    assert [row["perplexity"] for row in found.rows] == values
+    assert found.seeds[0]["perplexity"]["mean"] == pytest.approx(statistics.mean(values))
+    assert "perplexity" in _table(nmt("compare", runs).out)[0]
+
+    def with_tokenizer(**changes: Any) -> RunRecord:
+        tokenizer = replace(second.config.tokenizer, **changes)
+        return replace(second, config=replace(second.config, tokenizer=tokenizer))
+
+    sampled = compare_runs([first, with_tokenizer(sampling=0.1)], None)
+    assert [row["perplexity"] for row in sampled.rows] == values
+    other = compare_runs([first, with_tokenizer(vocab_size=99)], None)
+    assert [row["perplexity"] for row in other.rows] == [None, None]
+    assert any("perplexity is left out" in note for note in other.notes)
 
 
 def test_the_names_of_runs_stand_before_the_means_of_their_seeds(nmt: Nmt, runs: Path) -> None:

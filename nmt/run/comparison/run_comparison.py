@@ -18,7 +18,7 @@ from nmt.run.comparison.tested_runs import (
 from nmt.run.run_record import RunRecord
 
 ABSENT = "-"
-AVERAGED = ("valid_bleu", "bleu", "chrf", "ter", "aer")
+AVERAGED = ("valid_bleu", "bleu", "chrf", "ter", "perplexity", "aer")
 """Figures with a mean and a standard deviation over seeds."""
 
 
@@ -69,8 +69,8 @@ def compare_runs(records: Sequence[RunRecord], test: PairedTestName | None) -> C
     tested = ComparedScores() if test is None else compare_scores(names, records, test)
     for n, score in tested.scores.items():
         rows[n] |= {"bleu_interval": score.interval, "bleu_p_value": score.p_value}
+    notes = [*tested.notes, *_notes(names, records), *_without_perplexity(rows, records)]
     seeds = _over_seeds(rows, records, settings)
-    notes = [*tested.notes, *_notes(names, records)]
     return Comparison(settings, rows, seeds, tested.configurations, tested.signature, notes)
 
 
@@ -168,6 +168,27 @@ def _notes(names: Sequence[str], records: Sequence[RunRecord]) -> Iterator[str]:
     ]
     if early:
         yield f"training.max_minutes stopped runs early: {', '.join(early)}"
+
+
+def _without_perplexity(
+    rows: Sequence[dict[str, Any]], records: Sequence[RunRecord]
+) -> Iterator[str]:
+    """Remove perplexities that cannot be compared; yield why."""
+    known = [n for n, row in enumerate(rows) if row["perplexity"] is not None]
+    if len({_pieces_of(records[n]) for n in known}) > 1:
+        for row in rows:
+            row["perplexity"] = None
+        yield (
+            "perplexity is left out: it is an average per piece, and the settings of the data or "
+            "the tokenizer differ, so the pieces may differ"
+        )
+
+
+def _pieces_of(record: RunRecord) -> str:
+    """Return the settings that decide into which pieces the test text is divided."""
+    mapping = to_naming_mapping(record.config)
+    tokenizer = {key: value for key, value in mapping["tokenizer"].items() if key != "sampling"}
+    return json.dumps([mapping["data"], tokenizer], sort_keys=True)
 
 
 def spread(values: Sequence[float | None]) -> dict[str, float] | None:
