@@ -35,7 +35,7 @@ from nmt.run.stages import (
     validation_of,
 )
 from nmt.training.services import Hopeless, Interrupted, TrainerServices, UpdateProfiler
-from nmt.training.stopping import StopReason
+from nmt.training.stopping import StopReason, ended_in_warmup
 from nmt.training.trainer import Trainer
 
 
@@ -141,6 +141,8 @@ def _execute(
         f"trained: {progress.update:,} updates in {format_duration(progress.seconds)} "
         f"({reason}), best at update {progress.best_update:,}"
     )
+    if warning := ended_in_warmup(reason, progress.update, started.prepared.config.schedule.warmup):
+        console(warning)
     return finish(started, reason)
 
 

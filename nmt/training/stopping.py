@@ -40,6 +40,24 @@ def stop_reason(
     return StopReason.INTERRUPTED if processes.any(interrupted()) else None
 
 
+def ended_in_warmup(reason: StopReason, update: int, warmup: int) -> str | None:
+    """Return a warning if a limit ended a training during its warm-up, else None.
+
+    Args:
+        reason: Why the training ended.
+        update: The last update.
+        warmup: The updates of the warm-up.
+    """
+    limits = (StopReason.MAX_MINUTES, StopReason.PATIENCE)  # max_updates: checked before training
+    if reason not in limits or update >= warmup:
+        return None
+    return (
+        f"warning: training.{reason} ended the run in its warm-up, at update {update:,} of "
+        f"schedule.warmup={warmup}: the learning rate did not reach its peak; raise "
+        f"training.{reason} or lower schedule.warmup"
+    )
+
+
 def seconds_left(training: TrainingConfig, progress: TrainingProgress) -> float | None:
     """Return the expected remaining seconds; None before the first update has been timed."""
     if not progress.seconds:

@@ -163,11 +163,19 @@ def test_a_run_stops_early_for_a_reason_and_is_finished(
     train: Nmt, tmp_path: Path, overrides: list[str], reason: str, updates: int
 ) -> None:
     endless = ["training.max_updates=1000", "optimizer.learning_rate=1e-20"]
-    result = train(*endless, *overrides)
+    result = train(*endless, *overrides, "schedule.warmup=10")
     assert result.status == 0, result.err
+    warned = f"training.{reason} ended the run in its warm-up, at update {updates} of"
+    assert warned in result.out + result.err
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert (summary["stopped_by"], summary["updates"]) == (reason, updates)
-    assert "is finished" in train(*endless, *overrides).out
+    again = train(*endless, *overrides, "schedule.warmup=10")
+    assert "is finished" in again.out
+
+
+def test_a_run_that_ends_after_its_warmup_has_no_warning(train: Nmt) -> None:
+    result = train("training.max_updates=1000", "training.max_minutes=0.00001", "schedule.warmup=1")
+    assert "ended the run in its warm-up" not in result.out + result.err
 
 
 def test_a_diverged_model_is_reported_with_the_remedy(train: Nmt, tmp_path: Path) -> None:
