@@ -101,6 +101,19 @@ def test_text_of_a_run_is_shown_as_it_is(nmt: Nmt, trained: Path, tmp_path: Path
     assert "{{ name }}" in page
 
 
+def test_the_name_of_a_run_is_no_markup(nmt: Nmt, trained: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "<b>a|b & c"
+    copy.mkdir()
+    for name in ("config.json", "metrics.jsonl"):
+        (copy / name).write_bytes((trained / name).read_bytes())
+    (copy / "checkpoints").mkdir()
+    assert nmt("report", copy).status == 0
+    assert nmt("report", copy, "--output", tmp_path / "page.md").status == 0
+    assert "&lt;b&gt;a|b &amp; c" in (copy / "report.html").read_text(encoding="utf-8")
+    heading = (tmp_path / "page.md").read_text(encoding="utf-8").splitlines()[0]
+    assert heading == r"# &lt;b>a\|b &amp; c"
+
+
 def _large_run(trained: Path, folder: Path, samples: int, size: int) -> Path:
     """Copy what an unfinished run has; its samples and attention are made up."""
     folder.mkdir()

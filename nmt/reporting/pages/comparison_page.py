@@ -14,7 +14,7 @@ from markupsafe import Markup
 from nmt.reporting.comparison_table import TableFormat, comparison_text, explanations, tables_of
 from nmt.reporting.heatmaps.heatmap import Heatmap
 from nmt.reporting.pages.line_chart import Line, line_chart
-from nmt.reporting.pages.self_contained import render_page
+from nmt.reporting.pages.self_contained import markdown_text, render_page
 from nmt.reporting.pages.weight_map import weight_map
 
 
@@ -82,7 +82,8 @@ def comparison_html(page: ComparisonPage) -> str:
 
 def comparison_markdown(page: ComparisonPage) -> str:
     """Return the table as Markdown."""
-    return f"# {page.title}\n\n{comparison_text(page.comparison, TableFormat.MARKDOWN)}\n"
+    table = comparison_text(page.comparison, TableFormat.MARKDOWN)
+    return f"# {markdown_text(page.title)}\n\n{table}\n"
 
 
 def _pictures(names: Sequence[str], maps: Sequence[Heatmap | None]) -> list[tuple[str, Markup]]:

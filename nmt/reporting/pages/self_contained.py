@@ -44,14 +44,17 @@ def render_page(stem: str, values: Mapping[str, Any], styles: Sequence[str] = ()
 
 
 def render_text(stem: str, values: Mapping[str, Any]) -> str:
-    """Return a Markdown page made from the Jinja template of this stem; nothing is escaped."""
+    """Return a Markdown page made from the Jinja template of this stem.
+
+    The template escapes texts outside code with the filter ``as_text``.
+    """
     return _environment(escaped=False).from_string(_part(stem, "md")).render(**values)
 
 
 @cache
 def _environment(*, escaped: bool = True) -> Environment:
     """Return a Jinja environment: unknown names are errors, control characters are replaced."""
-    return Environment(  # Markdown is not escaped
+    environment = Environment(
         autoescape=escaped,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -59,6 +62,8 @@ def _environment(*, escaped: bool = True) -> Environment:
         keep_trailing_newline=True,
         finalize=_shown,
     )
+    environment.filters["as_text"] = markdown_text
+    return environment
 
 
 def _shown(value: Any) -> Any:
@@ -68,6 +73,11 @@ def _shown(value: Any) -> Any:
 def printable(text: str) -> str:
     """Replace control characters and lone surrogates, which are invalid in HTML."""
     return "".join("\ufffd" if unicodedata.category(c) in ("Cc", "Cs") else c for c in text)
+
+
+def markdown_text(text: str) -> str:
+    """Return text that Markdown shows as it is: no HTML, and no end of a table's cell."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
 
 
 def _part(stem: str, suffix: str) -> str:
