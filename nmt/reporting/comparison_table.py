@@ -21,7 +21,7 @@ _MOST_SETTINGS = 5  # in one table with the figures
 _MOST_RUNS = 8  # as columns of a table
 _FIGURES = {  # name: heading and format
     **{name: (SCORE_NAMES[name], "{:.2f}") for name in ("bleu", "chrf", "ter")},
-    "perplexity": ("perplexity", "{:.4g}"),
+    "perplexity": ("perplexity", "{:.2f}"),
     "valid_bleu": ("valid BLEU", "{:.2f}"),
     "aer": ("AER", "{:.1f}"),
     "parameters": ("parameters", "{:,}"),
@@ -143,7 +143,8 @@ def _figure(row: Mapping[str, Any], name: str) -> str:
     value = row[name]
     if value is None:
         return ABSENT
-    text = _FIGURES[name][1].format(value)
+    form = _FIGURES[name][1]
+    text = _two_decimals(value) if form == "{:.2f}" else form.format(value)
     if name == "bleu" and row.get("bleu_interval") is not None:
         text += f" ± {row['bleu_interval']:.2f}"
         if row["bleu_p_value"] is not None:
@@ -152,12 +153,17 @@ def _figure(row: Mapping[str, Any], name: str) -> str:
     return text
 
 
+def _two_decimals(value: float) -> str:
+    """Format a score; a perplexity may have hundreds of digits."""
+    return f"{value:.2f}" if abs(value) < 1e6 else f"{value:.3g}"
+
+
 def _seeds(seeds: Mapping[str, Any]) -> list[str]:
     """Return lines about runs that differ only in their seed."""
-    forms = dict.fromkeys(("bleu", "chrf", "ter", "valid_bleu", "aer"), ".2f")
     scores = [
-        f"{_FIGURES[name][0]} {seeds[name]['mean']:{form}} ± {seeds[name]['deviation']:{form}}"
-        for name, form in (forms | {"perplexity": ".4g"}).items()
+        f"{_FIGURES[name][0]} {_two_decimals(seeds[name]['mean'])} ± "
+        f"{_two_decimals(seeds[name]['deviation'])}"
+        for name in ("bleu", "chrf", "ter", "perplexity", "valid_bleu", "aer")
         if seeds[name] is not None
     ]
     runs = ", ".join(map(printable, seeds["runs"]))

@@ -3,8 +3,10 @@
 import csv
 import io
 import json
+import math
 import statistics
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from filelock import FileLock
 
 from nmt.config.model import ModelConfig
 from nmt.config.schema import Config
+from nmt.reporting.comparison_table import TableFormat, comparison_text
 from nmt.run.comparison.run_comparison import compare_runs
 from nmt.run.comparison.tested_runs import settings_without_seed
 from nmt.run.reports.comparison_report import comparison_page
@@ -94,6 +97,11 @@ def test_perplexities_are_compared_only_over_the_same_pieces(nmt: Nmt, runs: Pat
     assert [row["perplexity"] for row in found.rows] == values
     assert found.seeds[0]["perplexity"]["mean"] == pytest.approx(statistics.mean(values))
     assert "perplexity" in _table(nmt("compare", runs).out)[0]
+
+    diverged = replace(second, summary=deepcopy(second.summary))
+    diverged.summary["test"]["perplexity"] = math.exp(700)
+    text = comparison_text(vars(compare_runs([first, diverged], None)), TableFormat.MARKDOWN)
+    assert _table(text)[1]["perplexity"] == "1.01e+304"  # e^700 = 10^(700 / ln 10) = 10^304.006
 
     def with_tokenizer(**changes: Any) -> RunRecord:
         tokenizer = replace(second.config.tokenizer, **changes)
