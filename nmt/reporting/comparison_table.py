@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -19,15 +19,22 @@ Table = tuple[list[str], list[list[str]], int]
 
 _MOST_SETTINGS = 5  # in one table with the figures
 _MOST_RUNS = 8  # as columns of a table
-_FIGURES = {  # name: heading and format
-    **{name: (SCORE_NAMES[name], "{:.2f}") for name in ("bleu", "chrf", "ter")},
-    "perplexity": ("perplexity", "{:.2f}"),
-    "valid_bleu": ("valid BLEU", "{:.2f}"),
-    "aer": ("AER", "{:.1f}"),
-    "parameters": ("parameters", "{:,}"),
-    "updates": ("updates", "{:,}"),
-    "tokens_per_second": ("tokens/s", "{:,.0f}"),
-    "minutes": ("minutes", "{:.1f}"),
+
+
+def _two_decimals(value: float) -> str:
+    """Format a score; a perplexity may have hundreds of digits."""
+    return f"{value:.2f}" if abs(value) < 1e6 else f"{value:.3g}"
+
+
+_FIGURES: dict[str, tuple[str, Callable[[float], str]]] = {  # name: heading and format
+    **{name: (SCORE_NAMES[name], _two_decimals) for name in ("bleu", "chrf", "ter")},
+    "perplexity": ("perplexity", _two_decimals),
+    "valid_bleu": ("valid BLEU", _two_decimals),
+    "aer": ("AER", "{:.1f}".format),
+    "parameters": ("parameters", "{:,}".format),
+    "updates": ("updates", "{:,}".format),
+    "tokens_per_second": ("tokens/s", "{:,.0f}".format),
+    "minutes": ("minutes", "{:.1f}".format),
 }
 _LATEX = {c: f"\\{c}" for c in "&%$#_{}"} | {
     "\\": r"\textbackslash{}",
@@ -143,19 +150,13 @@ def _figure(row: Mapping[str, Any], name: str) -> str:
     value = row[name]
     if value is None:
         return ABSENT
-    form = _FIGURES[name][1]
-    text = _two_decimals(value) if form == "{:.2f}" else form.format(value)
+    text = _FIGURES[name][1](value)
     if name == "bleu" and row.get("bleu_interval") is not None:
         text += f" ± {row['bleu_interval']:.2f}"
         if row["bleu_p_value"] is not None:
             mark = "*" if row["bleu_p_value"] < SIGNIFICANT else ""
             text += f" (p = {row['bleu_p_value']:.4f}){mark}"
     return text
-
-
-def _two_decimals(value: float) -> str:
-    """Format a score; a perplexity may have hundreds of digits."""
-    return f"{value:.2f}" if abs(value) < 1e6 else f"{value:.3g}"
 
 
 def _seeds(seeds: Mapping[str, Any]) -> list[str]:
