@@ -1,5 +1,6 @@
 """Piece ids of a corpus: per side, an array of all ids and an array of offsets."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,6 +69,13 @@ class PieceSequences:
         """Return the sequences that a mask [sequences] selects."""
         lengths = self.lengths
         return PieceSequences(self.ids[np.repeat(kept, lengths)], _offsets(lengths[kept]))
+
+    def fingerprint(self) -> str:
+        """Return a 32-digit hash of the sequences. It does not depend on the dtype of the ids."""
+        digest = hashlib.blake2b(digest_size=16)
+        for array in (self.offsets.astype("<i8"), self.ids.astype("<i4")):
+            digest.update(array.tobytes())
+        return digest.hexdigest()
 
     @classmethod
     def load(cls, stem: Path) -> "PieceSequences":

@@ -129,6 +129,7 @@ class FinalTest:
         return {
             "loss": report.loss,
             "perplexity": report.perplexity,
+            "target_pieces": encoded.target.fingerprint(),
             "bleu": report.bleu.value,
             "signature": report.bleu.signature,
             "chrf": report.chrf.value,

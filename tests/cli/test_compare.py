@@ -17,6 +17,7 @@ from filelock import FileLock
 
 from nmt.config.model import ModelConfig
 from nmt.config.schema import Config
+from nmt.data.encoded import PieceSequences
 from nmt.reporting.comparison_table import TableFormat, comparison_text
 from nmt.run.comparison.run_comparison import compare_runs
 from nmt.run.comparison.tested_runs import settings_without_seed
@@ -103,6 +104,19 @@ def test_perplexities_are_compared_only_over_the_same_pieces(nmt: Nmt, runs: Pat
     text = comparison_text(vars(compare_runs([first, diverged], None)), TableFormat.MARKDOWN)
     assert _table(text)[1]["perplexity"] == "1.01e+304"  # e^700 = 10^(700 / ln 10) = 10^304.006
 
+    changed = replace(second, summary=deepcopy(second.summary))
+    changed.summary["test"]["target_pieces"] = "0" * 32
+    other = compare_runs([first, changed], None)
+    assert [row["perplexity"] for row in other.rows] == [None, None]
+    assert any("the pieces of the test text differ" in note for note in other.notes)
+
+
+def test_settings_decide_about_the_perplexity_of_an_earlier_version(runs: Path) -> None:
+    first, second = (read_record(runs / name) for name in ("first", "second"))
+    values = [record.summary["test"]["perplexity"] for record in (first, second)]
+    second = replace(second, summary=deepcopy(second.summary))
+    del second.summary["test"]["target_pieces"]
+
     def with_tokenizer(**changes: Any) -> RunRecord:
         tokenizer = replace(second.config.tokenizer, **changes)
         return replace(second, config=replace(second.config, tokenizer=tokenizer))
@@ -111,7 +125,20 @@ def test_perplexities_are_compared_only_over_the_same_pieces(nmt: Nmt, runs: Pat
     assert [row["perplexity"] for row in sampled.rows] == values
     other = compare_runs([first, with_tokenizer(vocab_size=99)], None)
     assert [row["perplexity"] for row in other.rows] == [None, None]
-    assert any("perplexity is left out" in note for note in other.notes)
+    assert any("the settings of the data or the tokenizer differ" in note for note in other.notes)
+
+
+def test_the_hash_of_pieces_is_that_of_the_text_and_its_division(runs: Path) -> None:
+    def pieces(*sequences: list[int]) -> str:
+        return PieceSequences.from_lists(sequences).fingerprint()
+
+    assert pieces([5, 6], [7]) == pieces([5, 6], [7])
+    assert len({pieces([5, 6], [7]), pieces([5], [6, 7]), pieces([5, 7], [6])}) == 3
+    small = PieceSequences.from_lists([[5, 6], [7]])
+    stored = replace(small, ids=small.ids.astype(np.uint16))
+    assert stored.fingerprint() == small.fingerprint()
+    summary = read_record(runs / "first").summary
+    assert summary["test"]["target_pieces"] != summary["valid"]["target_pieces"]
 
 
 def test_the_names_of_runs_stand_before_the_means_of_their_seeds(nmt: Nmt, runs: Path) -> None:

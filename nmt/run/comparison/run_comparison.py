@@ -174,18 +174,25 @@ def _without_perplexity(
     rows: Sequence[dict[str, Any]], records: Sequence[RunRecord]
 ) -> Iterator[str]:
     """Remove perplexities that cannot be compared; yield why."""
-    known = [n for n, row in enumerate(rows) if row["perplexity"] is not None]
-    if len({_pieces_of(records[n]) for n in known}) > 1:
+    known = [record for record, row in zip(records, rows, strict=True) if row["perplexity"]]
+    hashes = {record.summary["test"].get("target_pieces") for record in known}
+    recorded = None not in hashes
+    if len(hashes if recorded else {_pieces_settings(record) for record in known}) > 1:
         for row in rows:
             row["perplexity"] = None
-        yield (
-            "perplexity is left out: it is an average per piece, and the settings of the data or "
-            "the tokenizer differ, so the pieces may differ"
+        why = (
+            "the pieces of the test text differ"
+            if recorded
+            else "the settings of the data or the tokenizer differ, so the pieces may differ"
         )
+        yield f"perplexity is left out: it is an average per piece, and {why}"
 
 
-def _pieces_of(record: RunRecord) -> str:
-    """Return the settings that decide into which pieces the test text is divided."""
+def _pieces_settings(record: RunRecord) -> str:
+    """Return the settings that decide into which pieces the test text is divided.
+
+    They are compared if an earlier version made a summary, without the hash of the pieces.
+    """
     mapping = to_naming_mapping(record.config)
     tokenizer = {key: value for key, value in mapping["tokenizer"].items() if key != "sampling"}
     return json.dumps([mapping["data"], tokenizer], sort_keys=True)
