@@ -71,6 +71,7 @@ FORBIDDEN = {  # a part of nmt, and the parts that it must not import
     "run_search": ("config", "text", "data", "model", "training", "decoding", "evaluation"),
     "torch_import": ("config", "text", "data", "model", "training", "decoding", "evaluation"),
     "user_path": ("config", "text", "data", "model", "training", "decoding", "evaluation"),
+    "file_names": ("config", "text", "data", "model", "training", "decoding", "evaluation"),
     "errors": ("config", "text", "data", "model", "training", "decoding", "evaluation"),
     "printable": ("config", "text", "data", "model", "training", "decoding", "evaluation"),
     "loading_phase": (

@@ -14,6 +14,7 @@ from nmt.cli.options.alignment_options import AlignmentOptions, Head, Layer, Shi
 from nmt.cli.options.common_options import Device, FeaturesFile, Model, Threads
 from nmt.cli.text_streams import utf8_stream
 from nmt.errors import UserError
+from nmt.file_names import no_file
 from nmt.reporting.command_progress import CommandProgress
 from nmt.torch_import import defer_shape_functions
 
@@ -140,7 +141,7 @@ def _check(options: _Options) -> None:
         )
     for path in (options.source, options.target, options.gold):
         if path is not None and not path.exists():
-            raise UserError(f"there is no file {path}")
+            raise UserError(no_file(path))
 
 
 def _print_links(

@@ -10,6 +10,7 @@ from nmt.cli.options.common_options import ShortlistFile
 from nmt.cli.text_streams import print_safely
 from nmt.errors import UserError
 from nmt.export.export_choices import ExportFormat, Quantization
+from nmt.file_names import no_file
 from nmt.reporting.command_progress import CommandProgress
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def _sentences(checkpoint: "Checkpoint", path: Path | None) -> list[str]:
         from nmt.data.text_files import stream_lines
 
         if not path.is_file():
-            raise UserError(f"there is no file --sentences {path}")
+            raise UserError(f"--sentences: {no_file(path)}")
         return list(stream_lines(path))
     from nmt.data.corpus import open_corpus
 

@@ -24,6 +24,7 @@ from nmt.cli.options.common_options import (
 from nmt.cli.text_streams import safe_line, utf8_stream
 from nmt.config.ensemble_mean import Mean
 from nmt.errors import UserError
+from nmt.file_names import no_file
 from nmt.printable import printable_json
 from nmt.reporting.command_progress import CommandProgress
 from nmt.torch_import import defer_shape_functions
@@ -174,7 +175,7 @@ def _check(
 ) -> None:
     for path in (source, *targets):
         if not path.exists():
-            raise UserError(f"there is no file {path}")
+            raise UserError(no_file(path))
     if length_penalty is not None and normalize != Normalize.LENGTH_PENALTY:
         raise UserError("--length-penalty applies only with --normalize length_penalty")
     if contrastive and len(targets) < 2:

@@ -6,10 +6,10 @@ from itertools import zip_longest
 from pathlib import Path
 
 from nmt.data.sources import fault_messages
-from nmt.data.sources.compression import COMPRESSED
 from nmt.data.sources.pair_source import refuse
 from nmt.data.sources.text_lines import has_text, numbered_lines
 from nmt.errors import UserError
+from nmt.file_names import COMPRESSED
 
 _BLOCK = 1 << 20  # bytes
 

@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from nmt.data.sources.compression import COMPRESSED
 from nmt.errors import UserError
+from nmt.file_names import without_compression
 
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*")
 _FORMATS = ("txt", "tsv", "csv", "jsonl", "json", "parquet", "tmx", "xlf", "po", "raw", "tok")
@@ -60,7 +60,4 @@ def _guess_pair(file: str) -> tuple[str | None, str | None]:
 
 
 def _stem(file: str) -> str:
-    name = Path(file).name
-    for suffix in COMPRESSED:
-        name = name.removesuffix(suffix)
-    return name
+    return without_compression(Path(file)).name

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from pathlib import Path
 
-from nmt.data.sources.compression import COMPRESSED
+from nmt.file_names import without_compression
 
 
 class DocumentFormat(StrEnum):
@@ -57,6 +57,4 @@ def format_by_suffix(path: Path) -> DocumentFormat | None:
 
     A suffix of compression is ignored.
     """
-    if path.suffix.lower() in COMPRESSED:
-        path = path.with_suffix("")
-    return SUFFIXES.get(path.suffix.lower())
+    return SUFFIXES.get(without_compression(path).suffix.lower())

@@ -15,6 +15,7 @@ from nmt.data.sources.pair_source import clean_chunk, clean_text, with_tag
 from nmt.data.text_files import stream_aligned
 from nmt.decoding.constrained.shortlist import Shortlist, check_shortlisted_model
 from nmt.errors import UserError
+from nmt.file_names import no_file
 from nmt.text.tokenizer import TokenizerPair
 
 MOST_PAIRS = 1_000_000
@@ -88,7 +89,7 @@ def text_of_files(source: Path, target: Path) -> TrainingText:
     """
     for path in (source, target):
         if not path.exists():
-            raise UserError(f"there is no file {path}")
+            raise UserError(no_file(path))
 
     def parts() -> Iterator[tuple[list[str], list[str]]]:
         lines = stream_aligned(source, target)

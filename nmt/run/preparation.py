@@ -14,6 +14,7 @@ from nmt.data.preparation.build_prepared import PreparationFeedback
 from nmt.data.preparation.prepared_corpus import PreparedCorpus, prepare
 from nmt.data_check.preparation_report import PreparationReporter
 from nmt.errors import UserError
+from nmt.file_names import no_file
 from nmt.reporting.console import Console
 from nmt.user_path import user_path
 
@@ -102,7 +103,7 @@ def _check_models(tokenizer: TokenizerConfig) -> None:
         name = getattr(tokenizer, key)
         if name is not None and not os.path.isfile(user_path(name)):
             raise UserError(
-                f"tokenizer.{key}: there is no file {name}; restore it, or name an existing "
+                f"tokenizer.{key}: {no_file(name)}. Restore it, or name an existing "
                 "SentencePiece model"
             )
 

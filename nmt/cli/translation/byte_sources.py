@@ -14,9 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
-from nmt.data.sources.compression import COMPRESSED, open_plain, read_blocks
+from nmt.data.sources.compression import open_plain, read_blocks
 from nmt.data.sources.text_lines import other_kind
 from nmt.errors import UserError
+from nmt.file_names import COMPRESSED
 
 BLOCK = 1 << 18  # bytes per read
 STANDARD_INPUT = "standard input"

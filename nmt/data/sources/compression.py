@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
 from nmt.errors import UserError
+from nmt.file_names import COMPRESSED, no_file
 
 READ_ERRORS = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 """Errors that reading a damaged file raises."""
-
-COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 
 XZ_MEMORY = 1 << 28  # maximum bytes of memory to decompress .xz; xz -9 needs 65 MiB
 
@@ -37,7 +36,7 @@ def open_plain(path: Path) -> BinaryIO:
     try:
         return path.open("rb")
     except FileNotFoundError:
-        raise UserError(f"there is no file {path}") from None
+        raise UserError(no_file(path)) from None
     except IsADirectoryError:
         raise UserError(f"cannot read {path}: it is a folder") from None
     except NotADirectoryError:

@@ -7,8 +7,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from nmt.data.sources.compression import COMPRESSED
 from nmt.errors import UserError
+from nmt.file_names import no_file, without_compression
 
 _WILDCARD = re.compile(r"\*\*/?|\*|\?|\[!?\]?[^\]]*\]")
 
@@ -142,7 +142,7 @@ def _check_file(path: Path, setting: str) -> None:
     try:
         path.stat()
     except FileNotFoundError:
-        raise UserError(f"{setting}: there is no file {path}") from None
+        raise UserError(f"{setting}: {no_file(path)}") from None
     except OSError as error:
         raise UserError(f"{setting}: cannot read {path}: {error.strerror}") from error
     if os.path.isdir(path):
@@ -175,5 +175,4 @@ def _as_regex(pattern: str) -> str:
 
 def format_suffix(path: Path) -> str:
     """Return the last suffix except that of compression, in lower case: .tsv for a.tsv.gz."""
-    name = Path(path.stem) if path.suffix.lower() in COMPRESSED else path
-    return name.suffix.lower()
+    return without_compression(path).suffix.lower()

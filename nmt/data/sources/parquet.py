@@ -10,6 +10,7 @@ from nmt.data.sources.encodings import decode_with_marks
 from nmt.data.sources.pair_source import FaultSink
 from nmt.data.sources.records import Record
 from nmt.errors import UserError
+from nmt.file_names import no_file
 
 BATCH = 1_000  # rows in memory at once
 BATCH_BYTES = 1 << 26  # maximum bytes of one side of these rows
@@ -201,5 +202,5 @@ def _texts(
 
 def _explain(path: Path, error: Exception) -> UserError:
     if isinstance(error, FileNotFoundError):
-        return UserError(f"there is no file {path}")
+        return UserError(no_file(path))
     return UserError(f"cannot read {path}: {' '.join(str(error).split())}")
