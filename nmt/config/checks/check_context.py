@@ -55,8 +55,8 @@ def _check_decoder(config: Config) -> Iterator[str]:
     if combination != Combination.NONE:
         yield (
             f"{DECODER_SETTING} needs a source for each previous sentence, but "
-            f"model.features.combination={combination} reads features of the current sentence alone: "
-            "set model.features.combination=none"
+            f"model.features.combination={combination} reads features of the current sentence "
+            "alone: set model.features.combination=none"
         )
     if config.model.encoder.name == "regions":
         yield f"{DECODER_SETTING} reads a source text, but model/encoder=regions has none"
