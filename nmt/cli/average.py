@@ -27,7 +27,7 @@ Files = Annotated[
         metavar="[MODEL]...",
         help=(
             "Checkpoint files or run folders, instead of --model. Of several run folders, the best "
-            "checkpoints are averaged. A single run folder has the meaning of --model."
+            "checkpoints are averaged. Of a single run folder, the last checkpoints are averaged."
         ),
     ),
 ]

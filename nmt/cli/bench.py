@@ -34,13 +34,16 @@ Warmup = Annotated[int, typer.Option(min=1, help="Updates before the measured on
 Block = Annotated[
     int,
     typer.Option(
-        min=1, help=("With --against: updates of one configuration before the turn of the other.")
+        min=1,
+        help="With --against: number of updates after which the other configuration continues.",
     ),
 ]
 Wait = Annotated[
     float,
     typer.Option(
-        min=0, help="Seconds, in total, to wait until other processes leave the processor idle."
+        min=0,
+        help="Wait until other processes leave the processor idle, at most this number of seconds "
+        "in total.",
     ),
 ]
 Validate = Annotated[

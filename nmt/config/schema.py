@@ -130,8 +130,8 @@ class DecodingConfig:
     )
     length_normalization: str = setting(
         LengthNormalization.GNMT,
-        "Divisor of the log-probability of T pieces, by which translations are ranked. gnmt: ((5 "
-        "+ T) / 6) ^ length_penalty; average: T; none: 1.",
+        "Translations are ranked by their log-probability, divided by a number. For T pieces, this "
+        "is ((5 + T) / 6) ^ length_penalty (gnmt), T (average) or 1 (none).",
         choices=LengthNormalization,
         neutral=LengthNormalization.GNMT,
     )

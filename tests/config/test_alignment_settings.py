@@ -45,7 +45,7 @@ TWO_LAYERS = "model.decoder.num_layers=2"
         ([GUIDED, TWO_LAYERS, f"{LAYER}=3"], f"{LAYER} is 3, but the decoder attends in 2 layers"),
         ([GUIDED, TWO_LAYERS, f"{LAYER}=-3"], f"{LAYER} is -3"),
         (["data=multi30k", GUIDED], "set data.alignments.train=FILE"),
-        (["data.alignments.valid=x"], "data.alignments.valid is x, but data=phrasebook brings its"),
+        (["data.alignments.valid=x"], "data.alignments.valid is x, but data=phrasebook has links"),
     ],
 )
 def test_invalid_settings_are_refused(overrides: list[str], complaint: str, config: Make) -> None:

@@ -63,7 +63,7 @@ REFUSED = {
     ),
     "features": (
         [*DECODER, "model.features.combination=gated", "model.features.size=8"],
-        "model.features.combination=gated reads features of the current one alone",
+        "model.features.combination=gated reads features of the current sentence alone",
     ),
     "name": ([*READS, "model.encoder.context=tree"], "concatenated"),
 }

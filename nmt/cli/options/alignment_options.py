@@ -15,8 +15,8 @@ Layer = Annotated[
     int | None,
     typer.Option(
         help=(
-            "Decoder layer to read, from 1; a negative number counts from the last. [the guided "
-            "layer, or the last but one]"
+            "Decoder layer to read, from 1; a negative number counts from the end. [the guided "
+            "layer, or the second to last]"
         )
     ),
 ]

@@ -75,8 +75,9 @@ ShortlistFile = Annotated[
     typer.Option(
         "--shortlist",
         help=(
-            "A file of nmt shortlist, or a run folder that has one: translations have only pieces "
-            "that can translate the sentence, which is faster. [all pieces]"
+            "A file of nmt shortlist, or a run folder that has one. The search then uses only "
+            "pieces that are likely in the translation of a sentence, which is faster. "
+            "[all pieces]"
         ),
     ),
 ]

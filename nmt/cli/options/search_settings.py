@@ -16,8 +16,8 @@ class SearchSettings:
         LengthNormalization | None,
         typer.Option(
             help=(
-                "Divisor of the log-probability, by which translations are ranked: the penalty of "
-                "Wu et al. 2016, the number of pieces, or 1. [the run's setting]"
+                "Translations are ranked by their log-probability, divided by: gnmt: the penalty "
+                "of Wu et al. 2016; average: the number of pieces; none: 1. [the run's setting]"
             )
         ),
     ] = None
@@ -59,8 +59,8 @@ class SearchSettings:
     repetition_penalty: Annotated[
         float | None,
         typer.Option(
-            help="Multiply the log-probability of a piece that the translation already has by "
-            "this; 1: none. [the run's setting]"
+            help="Factor of the log-probability of pieces that the translation already has: above "
+            "1, repetitions are less likely; 1: no penalty. [the run's setting]"
         ),
     ] = None
     beam_groups: Annotated[

@@ -51,8 +51,8 @@ def _learned_positions(config: Config) -> Iterator[str]:
         if learned and config.data.max_length >= LEARNED_POSITIONS:
             yield (
                 f"model.{side}.positions=learned has vectors for {LEARNED_POSITIONS} positions, "
-                f"EOS included, but data.max_length is {config.data.max_length}: lower it, or "
-                "choose other positions"
+                f"EOS included, but data.max_length is {config.data.max_length}: lower "
+                "data.max_length, or choose other positions"
             )
 
 

@@ -26,8 +26,8 @@ def _check_encoder(config: Config) -> Iterator[str]:
     if data.context_targets and not is_hierarchical(config.model.decoder):
         yield (
             f"{SETTING} shows the decoder the states of the current sentence alone, but "
-            f"data.context_targets={data.context_targets} makes it write the previous ones too: "
-            f"set it to 0, or choose {DECODER_SETTING}"
+            f"data.context_targets={data.context_targets} makes it write previous sentences, too: "
+            f"set data.context_targets=0, or choose {DECODER_SETTING}"
         )
     kind = getattr(encoder, "self_attention", "full")
     if kind not in PACKABLE:
@@ -55,8 +55,8 @@ def _check_decoder(config: Config) -> Iterator[str]:
     if combination != Combination.NONE:
         yield (
             f"{DECODER_SETTING} needs a source for each previous sentence, but "
-            f"model.features.combination={combination} reads features of the current one alone: "
-            "set it to none"
+            f"model.features.combination={combination} reads features of the current sentence "
+            "alone: set model.features.combination=none"
         )
     if config.model.encoder.name == "regions":
         yield f"{DECODER_SETTING} reads a source text, but model/encoder=regions has none"

@@ -36,11 +36,11 @@ def _training(config: Config) -> Iterator[str]:
     if training.r_drop:
         yield (
             f"training.r_drop={training.r_drop:g} compares distributions without copies, and "
-            f"cannot be combined with {_KEY}: set it to 0"
+            f"cannot be combined with {_KEY}: set training.r_drop=0"
         )
     if distillation.teacher is not None and distillation.weight:
         yield (
             f"training.distillation.weight={distillation.weight:g} compares distributions without "
-            f"copies, and cannot be combined with {_KEY}: set it to 0, or let the teacher "
-            "translate the training text"
+            f"copies, and cannot be combined with {_KEY}: set training.distillation.weight=0. The "
+            "student can still learn from translations of the teacher"
         )

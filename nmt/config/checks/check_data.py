@@ -173,7 +173,7 @@ def _documents(data: DataConfig) -> Iterator[str]:
     if data.context_targets > data.context_sentences:
         yield (
             f"data.context_targets is {data.context_targets}, more than data.context_sentences, "
-            f"{data.context_sentences}: lower it, or raise the other"
+            f"{data.context_sentences}: lower data.context_targets, or raise data.context_sentences"
         )
     links = [name for name in SPLITS if getattr(data.alignments, name) is not None]
     if links and set(kinds.values()) != {Documents.NONE}:
@@ -224,7 +224,7 @@ def _alignments(data: DataConfig) -> Iterator[str]:
         if links is None:
             continue
         if isinstance(data, PhrasebookDataConfig):
-            yield f"data.alignments.{name} is {links}, but data=phrasebook brings its own: drop it"
+            yield f"data.alignments.{name} is {links}, but data=phrasebook has links: drop it"
         if isinstance(data, FilesDataConfig) and getattr(data, name) is None:
             yield f"data.alignments.{name} is {links}, but data.{name} is null: drop it"
     links = data.alignments.train

@@ -20,5 +20,5 @@ def check_decoding(decoding: DecodingConfig, *, attends: bool) -> Iterator[str]:
     if decoding.beam_groups > 1 and decoding.beam_size % decoding.beam_groups:
         yield (
             f"beam_groups is {decoding.beam_groups}, which does not divide beam_size "
-            f"{decoding.beam_size}: choose a divisor of it"
+            f"{decoding.beam_size}: choose a divisor of the beam size"
         )

@@ -108,7 +108,7 @@ def _transformer(key: str, part: TransformerStackConfig) -> Iterator[str]:
     if part.num_kv_heads is not None and part.num_kv_heads >= 1:
         yield from _kv_heads(key, part.num_heads, part.num_kv_heads)
     if part.positions == Positions.SINUSOIDAL and part.hidden_size % 2:
-        yield f"{key}.hidden_size={part.hidden_size} is odd; sinusoidal positions need an even one"
+        yield f"{key}.hidden_size={part.hidden_size} is odd; sinusoidal positions need an even size"
     if part.positions == Positions.ROTARY and part.num_heads >= 1:
         size = part.hidden_size // part.num_heads
         if size % 2:

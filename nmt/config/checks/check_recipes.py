@@ -13,13 +13,13 @@ def check_recipes(config: Config) -> Iterator[str]:
         strength = getattr(training, name)
         if strength > 0 and training.init_from is None:
             yield (
-                f"training.{name}={strength} pulls toward the weights that a run starts from: "
-                "set training.init_from=RUN"
+                f"training.{name}={strength} penalizes the distance from the weights of an earlier "
+                "run: set training.init_from=RUN"
             )
     if training.average_last > training.keep_last:
         yield (
-            f"training.average_last={training.average_last} needs as many checkpoints, but "
-            f"training.keep_last is {training.keep_last}: set "
+            f"training.average_last={training.average_last} averages this number of checkpoints, "
+            f"but training.keep_last is {training.keep_last}: set "
             f"training.keep_last={training.average_last}"
         )
     yield from _distillation(config)
@@ -33,8 +33,8 @@ def _distillation(config: Config) -> Iterator[str]:
     if not layers:
         yield (
             f"{key}.attention_weight={distillation.attention_weight} needs a decoder with "
-            "attention, but model.decoder.attention is none: choose another attention, or set it "
-            "to 0"
+            "attention, but model.decoder.attention is none: choose another attention, or set "
+            f"{key}.attention_weight=0"
         )
     elif fault := number_fault(f"{key}.attention_layer", distillation.attention_layer, layers):
         yield fault

@@ -19,7 +19,7 @@ def check_tokenizer(tokenizer: TokenizerConfig, *, guided_alignment: bool) -> It
     if tokenizer.name == TokenizerKind.WORD and tokenizer.byte_fallback:
         yield (
             "tokenizer.byte_fallback=true encodes unseen words with the spaces before them, which "
-            "then stay in the text as \u2581: set it to false with tokenizer=word"
+            "then stay in the text as \u2581: set tokenizer.byte_fallback=false with tokenizer=word"
         )
     if tokenizer.joint and tokenizer.target_model is not None:
         yield (
@@ -49,7 +49,7 @@ def _sampling(tokenizer: TokenizerConfig, guided_alignment: bool) -> Iterator[st
     if sampling and tokenizer.name in (TokenizerKind.CHAR, TokenizerKind.WORD):
         yield (
             f"tokenizer.sampling is {sampling}, but tokenizer={tokenizer.name} has one "
-            "segmentation only: set it to 0"
+            "segmentation only: set tokenizer.sampling=0"
         )
     if sampling and guided_alignment:
         yield (

@@ -40,7 +40,7 @@ def _parallel(config: Config) -> Iterator[str]:
         if config.training.parallel == Parallel.FSDP and layer_drop > 0:
             yield (
                 f"training.parallel=fsdp needs every layer in every process, but model.{side}."
-                f"layer_drop is {layer_drop}: set it to 0, or choose ddp"
+                f"layer_drop is {layer_drop}: set layer_drop=0, or training.parallel=ddp"
             )
 
 
@@ -82,7 +82,7 @@ def _attention_losses(config: Config) -> Iterator[str]:
         if weight > 0 and not layers:
             yield (
                 f"training.{key}={weight} needs a decoder with attention, but "
-                "model.decoder.attention is none: choose another attention, or set it to 0"
+                f"model.decoder.attention is none: choose another kind, or set training.{key}=0"
             )
 
 

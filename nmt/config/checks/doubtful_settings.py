@@ -39,7 +39,7 @@ def _length_of_the_run(config: Config) -> Iterator[str]:
             f"the run has {updates:,}: lower it, e.g. to {_usual_decay(updates):.6g}"
         )
     if training.max_minutes is not None and training.max_minutes < 0.01:
-        yield f"training.max_minutes={training.max_minutes} ends the run at once: raise it"
+        yield f"training.max_minutes={training.max_minutes} ends the run immediately: raise it"
 
 
 def _usual_decay(updates: int) -> float:
@@ -62,7 +62,8 @@ def _optimizer(config: Config) -> Iterator[str]:
     if rate * optimizer.weight_decay >= 1:
         yield (
             f"optimizer.weight_decay={optimizer.weight_decay} times optimizer.learning_rate={rate} "
-            "is 1 or more, so the decay is stronger than the gradient: lower it"
+            "is 1 or more, so the decay is stronger than the gradient: lower "
+            "optimizer.weight_decay"
         )
     if isinstance(optimizer, AdamConfig) and optimizer.epsilon > 1:
         yield (
