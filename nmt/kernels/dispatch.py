@@ -275,8 +275,8 @@ def top_k_path(values: Tensor) -> KernelPath:
     return KernelPath.FUSED if fast else KernelPath.PLAIN
 
 
-def repeated_linear_path() -> KernelPath:
-    """Return the path of linear layers in a loop, `nmt.kernels.recurrent.repeated_linear`."""
+def loop_over_time_path() -> KernelPath:
+    """Return the path of the weights in a loop, `nmt.kernels.recurrent.loop_over_time`."""
     return KernelPath.FUSED if torch.is_grad_enabled() and _may_fuse() else KernelPath.PLAIN
 
 

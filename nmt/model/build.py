@@ -20,7 +20,6 @@ from nmt.config.model import (
 )
 from nmt.config.schema import Config
 from nmt.model.attention.doubly import DoublyAttention
-from nmt.model.attention.none import FixedContext
 from nmt.model.attention.settings import BuildableAttentionConfig, LuongAttentionConfig
 from nmt.model.documents.hierarchical_decoder import HierarchicalDecoder
 from nmt.model.documents.hierarchical_encoder import HierarchicalEncoder
@@ -129,25 +128,9 @@ def _rnn_decoder(
         attention = DoublyAttention(built.attention, config.hidden_size, region_size)
         built = replace(built, attention=attention, context_size=built.context_size + region_size)
     if isinstance(config.attention, LuongAttentionConfig):
-        assert built.attention is not None
-        return UpdateFirstDecoder(
-            config,
-            vocab_size,
-            memory_size,
-            built.attention,
-            built.context_size,
-            built.coverage,
-            input_feeding=config.attention.input_feeding,
-        )
-    return AttendFirstDecoder(
-        config,
-        vocab_size,
-        memory_size,
-        built.attention or FixedContext(),
-        built.coverage,
-        built.maxout_size,
-        built.context_size,
-    )
+        feeds = config.attention.input_feeding
+        return UpdateFirstDecoder(config, vocab_size, memory_size, built, input_feeding=feeds)
+    return AttendFirstDecoder(config, vocab_size, memory_size, built)
 
 
 def _initialise(model: TranslationModel, initialization: Initialization) -> None:

@@ -53,7 +53,7 @@ def paths() -> set[KernelPath]:
         dispatch.recurrent_path("gru"),
         dispatch.recurrent_layer_path(inputs),
         dispatch.cross_entropy_path(),
-        dispatch.repeated_linear_path(),
+        dispatch.loop_over_time_path(),
     }
 
 

@@ -7,22 +7,22 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from nmt.kernels.recurrent.repeated_linear import (
-    Project,
-    loop_product,
-    loop_projection,
-    plain_project,
-)
+from nmt.kernels.recurrent.loop_over_time import loop_over_time, repeated_product
 
 BATCH, ROWS, LENGTH, SIZE, STEPS = 3, 2, 5, 4, 4
 
 
-def looped(rows: Tensor, keys: Tensor, values: Tensor, project: Project) -> Tensor:
+def plain(rows: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     """Attend from rows [B, T, X], step after step; each step starts from the last one's result."""
     for _ in range(STEPS):
-        scores = loop_product(project, rows, keys, transposed=True)
-        rows = rows + loop_product(project, scores.softmax(-1), values)
+        scores = repeated_product(rows, keys, transposed=True)
+        rows = rows + repeated_product(scores.softmax(-1), values)
     return rows.square().sum()
+
+
+def looped(rows: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    with loop_over_time():
+        return plain(rows, keys, values)
 
 
 def inputs() -> list[Tensor]:
@@ -35,8 +35,8 @@ def test_gradient_is_that_of_plain_products(shared: bool) -> None:
     rows, keys, values = inputs()
     values = keys if shared else values  # the score of Luong's dot product
     leaves = [rows, keys] if shared else [rows, keys, values]
-    found = looped(rows, keys, values, loop_projection())
-    expected = looped(rows, keys, values, plain_project)
+    found = looped(rows, keys, values)
+    expected = plain(rows, keys, values)
     torch.testing.assert_close(found, expected)
     torch.testing.assert_close(
         torch.autograd.grad(found, leaves), torch.autograd.grad(expected, leaves)
@@ -46,8 +46,8 @@ def test_gradient_is_that_of_plain_products(shared: bool) -> None:
 def test_frozen_matrices_get_no_gradient_and_pass_that_of_the_rows_on() -> None:
     rows, keys, values = inputs()
     keys, values = keys.detach(), values.detach()
-    found = looped(rows, keys, values, loop_projection())
-    expected = looped(rows, keys, values, plain_project)
+    found = looped(rows, keys, values)
+    expected = plain(rows, keys, values)
     torch.testing.assert_close(
         torch.autograd.grad(found, rows), torch.autograd.grad(expected, rows)
     )
@@ -72,7 +72,7 @@ def additions() -> Iterator[_Additions]:
 
 
 def test_no_step_adds_to_the_gradient_of_the_matrices(additions: _Additions) -> None:
-    looped(*inputs(), loop_projection()).backward()
+    looped(*inputs()).backward()
     assert additions.count == 0
-    looped(*inputs(), plain_project).backward()
+    plain(*inputs()).backward()
     assert additions.count >= STEPS - 1
