@@ -15,8 +15,8 @@ def may_choose(states: Tensor) -> bool:
     On a GPU, the host would have to wait for the number of rows. In training with several
     processes, each layer must be part of the backward pass of all processes.
     """
-    plain = dispatch.kernels_in_force() is dispatch.Kernels.PLAIN
-    return dispatch.on_cpu(states) and not torch.is_grad_enabled() and not plain
+    fast = dispatch.on_cpu(states) and not dispatch.only_plain()
+    return fast and not torch.is_grad_enabled()
 
 
 @dataclass(frozen=True)

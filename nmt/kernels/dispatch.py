@@ -21,6 +21,7 @@ from torch import Tensor
 
 from nmt.errors import UserError
 from nmt.kernels import private_torch
+from nmt.kernels.kernel_choice import Kernels
 
 ENVIRONMENT_VARIABLE = "NMT_KERNELS"
 """Overrides the setting ``training.kernels``."""
@@ -44,13 +45,6 @@ class KernelPath(StrEnum):
     PLAIN = "plain"  # PyTorch operations, differentiated by autograd
     FUSED = "fused"  # one `torch.autograd.Function` of this package
     TORCH = "torch"  # a fused kernel of torch
-
-
-class Kernels(StrEnum):
-    """Which paths may run."""
-
-    AUTO = "auto"  # the fastest path for the given tensors
-    PLAIN = "plain"  # always the plain path
 
 
 class _Selection:
@@ -81,16 +75,16 @@ def _chosen(origin: str, choice: str) -> Kernels:
         raise UserError(f"{origin}={choice} is unknown: choose {known}") from None
 
 
-def kernels_in_force() -> Kernels:
-    """Return which paths may run in this process."""
+def only_plain() -> bool:
+    """Return whether only plain paths may run in this process."""
     if _Selection.kernels is None:
         set_kernels(Kernels.AUTO)
-    return _Selection.kernels or Kernels.AUTO
+    return _Selection.kernels is Kernels.PLAIN
 
 
 def _may_fuse() -> bool:
     """Return whether fast paths are allowed. In compiled code, the compiler fuses instead."""
-    return not torch.compiler.is_compiling() and kernels_in_force() is Kernels.AUTO
+    return not torch.compiler.is_compiling() and not only_plain()
 
 
 @contextmanager

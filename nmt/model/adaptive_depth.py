@@ -131,7 +131,7 @@ class _AdaptiveRun(DepthRun):
         self._states = states
         self._weights: Tensor | None = None
         self._running = torch.ones_like(states[..., 0]).bool() if real is None else real
-        self._sum = at_least_float32(states[..., 0]).detach() * 0
+        self._sum = torch.zeros_like(at_least_float32(states[..., 0]))
         self._cost, self._mean = self._sum, torch.zeros_like(states)
         self._layers = torch.zeros_like(self._sum)
         self._chooses = may_choose(states)

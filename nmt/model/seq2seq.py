@@ -76,8 +76,7 @@ class TranslationModel(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
-        if regions is not None:
-            self.regions = regions
+        self.regions = regions
         self.joint = joint
         self.output = OutputLayer(decoder.output_size, vocab_size, bias=False)
 
@@ -130,7 +129,7 @@ class TranslationModel(nn.Module):
     def _region_states(self) -> RegionStates | None:
         if isinstance(self.encoder, RegionEncoder):
             return self.encoder.regions
-        return getattr(self, "regions", None)
+        return self.regions
 
     def forward(
         self,
@@ -162,7 +161,7 @@ class TranslationModel(nn.Module):
 
         With a part from `output_part`, return the logits [..., U] of its pieces.
         """
-        scores: Tensor = self.output(hidden) if part is None else self.output(hidden, part)
+        scores: Tensor = self.output(hidden, part)
         return scores
 
     def predictions(self, output: DecoderOutput, part: Any = None) -> Tensor:

@@ -11,7 +11,6 @@ import torch
 from tiny_models import FEW, KINDS
 from torch import Tensor
 
-from nmt.config import training_settings
 from nmt.config.model import ModelConfig
 from nmt.data.batches.batch import Batch
 from nmt.errors import UserError
@@ -186,8 +185,3 @@ def test_the_model_suite_passes_on_plain_paths(how: str, tmp_path: Path) -> None
     command.append("tests/model")
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-1000:]
-
-
-def test_the_setting_has_the_choices_of_dispatch() -> None:
-    """Two enums, because `config` must not import torch and `kernels` must not import `config`."""
-    assert list(dispatch.Kernels) == list(training_settings.Kernels)

@@ -75,7 +75,7 @@ class KindOfSelfAttention(MultiHeadAttention, ABC):
     ) -> AttentionOutput:
         """Attend from queries [B, T, D] -> context [B, T, D], weights [B, H, T, S] if needed."""
         heads = self.queries(query, positions)
-        plain = dispatch.kernels_in_force() is dispatch.Kernels.PLAIN or not self.can_fuse
+        plain = dispatch.only_plain() or not self.can_fuse
         if need_weights or (plain and self.has_weights(memory)):
             weights = self.weights(heads, memory, positions)
             context = self.context(self.dropout(weights), memory.values)
