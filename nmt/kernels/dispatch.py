@@ -128,22 +128,22 @@ def works_in_place(inputs: Tensor) -> bool:
     return not torch.is_grad_enabled() and on_cpu(inputs) and _may_fuse()
 
 
-def weight_layout_path(weight: Tensor) -> KernelPath:
-    """Return the layout of weights in search, `nmt.kernels.linear.weight_layout`."""
+def lays_out_weights(weight: Tensor) -> bool:
+    """Return whether search stores this weight for its products (`nmt.kernels.linear`)."""
     fits = weight.dim() == 2 and weight.dtype in (torch.float32, torch.bfloat16)
-    return KernelPath.FUSED if fits and on_cpu(weight) and _may_fuse() else KernelPath.PLAIN
+    return fits and on_cpu(weight) and _may_fuse()
 
 
-def shared_input_path(inputs: Tensor) -> KernelPath:
-    """Return whether several linear layers share one cast of their input (fused), or each casts."""
-    return KernelPath.FUSED if inputs.dtype in _DTYPES and _may_fuse() else KernelPath.PLAIN
+def shares_casts(inputs: Tensor) -> bool:
+    """Return whether several linear layers share one cast of their input, or each layer casts."""
+    return inputs.dtype in _DTYPES and _may_fuse()
 
 
-def weight_casts_path(weight: Tensor) -> KernelPath:
+def casts_together(weight: Tensor) -> bool:
     """Return whether one operation casts all weights, `nmt.kernels.linear.weight_casts`."""
     if on_cpu(weight) or not torch.is_grad_enabled() or not _may_fuse():
-        return KernelPath.PLAIN
-    return KernelPath.PLAIN if product_dtype(weight) == weight.dtype else KernelPath.FUSED
+        return False
+    return product_dtype(weight) != weight.dtype
 
 
 def quantized_path(rows: Tensor) -> KernelPath:
@@ -167,11 +167,6 @@ def add_dropped_path(states: Tensor, result: Tensor) -> KernelPath:
     """Return the path of a residual connection with dropout, `nmt.kernels.dropout`."""
     same = states.shape == result.shape and states.dtype == result.dtype != torch.bfloat16
     return dropout_path(result) if same else KernelPath.PLAIN
-
-
-def split_path(projected: Tensor) -> KernelPath:
-    """Return the path of splitting a projection of keys and values, `nmt.kernels.attention`."""
-    return linear_path(projected)
 
 
 def attention_path(query: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None) -> KernelPath:
@@ -213,10 +208,9 @@ def repeats_shapes(inputs: Tensor) -> bool:
     return not on_cpu(inputs) and _may_fuse()
 
 
-def recurrent_path(kind: str) -> KernelPath:
+def recurrent_path() -> KernelPath:
     """Return the path of a layer over a sequence, `nmt.kernels.recurrent.recurrent_sequence`."""
-    known = kind in ("gru", "lstm") and _gates_have_backward()
-    return KernelPath.FUSED if known and _may_fuse() else KernelPath.PLAIN
+    return KernelPath.FUSED if _gates_have_backward() and _may_fuse() else KernelPath.PLAIN
 
 
 def recurrent_step_path(gates: Tensor) -> KernelPath:
@@ -239,12 +233,12 @@ def recurrent_layer_path(states: Tensor) -> KernelPath:
     return KernelPath.FUSED if on_cpu(states) else KernelPath.TORCH
 
 
-def projected_sequence_path(kind: str, inputs: Tensor) -> KernelPath:
+def projected_sequence_path(inputs: Tensor) -> KernelPath:
     """Return the path of `run_projected_sequence`: torch's kernel, or a projection and a loop.
 
     The loop has its own paths; see `recurrent_path`.
     """
-    fused = kind in ("gru", "lstm") and not on_cpu(inputs) and not inputs.is_mps and _may_fuse()
+    fused = not on_cpu(inputs) and not inputs.is_mps and _may_fuse()
     return KernelPath.TORCH if fused else KernelPath.PLAIN
 
 

@@ -138,15 +138,15 @@ def _initialise(model: TranslationModel, initialization: Initialization) -> None
 
     Weight matrices follow Glorot & Bengio 2010, eq. 16 (uniform), or He et al. 2015, eq. 10 (normal
     with variance 2 / inputs). The recurrent matrix of each gate is orthogonal. Embeddings are from
-    N(0, 1 / size). Biases are 0.
+    N(0, 1 / size). Biases are 0, and the gains of norms are 1.
     """
     draw = _he if initialization == Initialization.HE else nn.init.xavier_uniform_
     for name, parameter in model.named_parameters():
-        if parameter.dim() < 2:
-            continue
-        if "weight_hh" in name or "state_projection" in name:
-            size = parameter.size(1)
-            for gate in parameter.data.split(size):
+        if parameter.dim() == 1:
+            if "norm" not in name:
+                nn.init.zeros_(parameter)
+        elif "weight_hh" in name or "state_projection" in name:
+            for gate in parameter.data.split(parameter.size(1)):
                 nn.init.orthogonal_(gate)
         elif "key_value_projection" in name or "gated_projection" in name:  # two matrices
             for half in parameter.data.chunk(2):
@@ -157,13 +157,10 @@ def _initialise(model: TranslationModel, initialization: Initialization) -> None
             nn.init.zeros_(parameter)
         elif "bias_table" in name:
             nn.init.normal_(parameter, std=0.02)
-        elif "embedding" in name and "gates" not in name:
+        elif "embedding" in name and "embedding_gates" not in name:
             nn.init.normal_(parameter, std=1 / math.sqrt(parameter.size(1)))
         else:
             draw(parameter)
-    for name, parameter in model.named_parameters():
-        if parameter.dim() == 1 and "norm" not in name:
-            nn.init.zeros_(parameter)
 
 
 def _he(matrix: Tensor) -> Tensor:

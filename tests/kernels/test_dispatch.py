@@ -44,15 +44,14 @@ def paths() -> set[KernelPath]:
     inputs, heads = torch.randn(3, 4), torch.randn(2, 5, 3, 4).transpose(1, 2)
     return {
         dispatch.linear_path(inputs),
-        dispatch.shared_input_path(inputs),
         dispatch.feed_forward_path(inputs),
         dispatch.dropout_path(inputs),
-        dispatch.split_path(inputs),
         dispatch.attention_path(heads, heads, heads, None),
-        dispatch.recurrent_path("gru"),
+        dispatch.recurrent_path(),
         dispatch.recurrent_layer_path(inputs),
         dispatch.cross_entropy_path(),
         dispatch.loop_over_time_path(),
+        KernelPath.FUSED if dispatch.shares_casts(inputs) else KernelPath.PLAIN,
     }
 
 
