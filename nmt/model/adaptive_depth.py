@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nmt.config.stack_depth import Depth, DepthConfig
-from nmt.kernels.chosen_rows import ChosenRows, may_choose
+from nmt.kernels.chosen_rows import ALL_ROWS, ChosenRows, Rows, may_choose
 from nmt.kernels.precision import at_least_float32, without_autocast
 
 EPSILON = 0.01
@@ -41,10 +41,10 @@ class DepthRun(ABC):
     """A pass of tokens through the layers of a stack.
 
     Attributes:
-        rows: The tokens that the next layer computes; None: all.
+        rows: The tokens that the next layer computes.
     """
 
-    rows: ChosenRows | None = None
+    rows: Rows = ALL_ROWS
 
     @abstractmethod
     def after(self, states: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor | None]:
@@ -141,7 +141,7 @@ class _AdaptiveRun(DepthRun):
         if not self._chooses:
             return
         index = self._running.flatten().nonzero()[:, 0]
-        self.rows = None if len(index) == self._running.numel() else ChosenRows(index)
+        self.rows = ALL_ROWS if len(index) == self._running.numel() else ChosenRows(index)
 
     def after(self, states: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor | None]:
         running = self._running

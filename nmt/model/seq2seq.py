@@ -109,14 +109,14 @@ class TranslationModel(nn.Module):
         reader = self._region_states()
         if (reader is None) != (regions is None):
             raise UserError(_without_features() if regions is None else _unread_features())
-        if regions is None or reader is None:
-            text: EncoderOutput = self.encoder(source_ids, source_mask, source_lengths)
-            if not self.decoder.reads_source_ids:
-                return text
-            return replace(text, source_ids=source_ids, previous_targets=previous_targets)
         if isinstance(self.encoder, RegionEncoder):
+            assert regions is not None
             return self.encoder.read_regions(regions)
-        text = self.encoder(source_ids, source_mask, source_lengths)
+        text: EncoderOutput = self.encoder(source_ids, source_mask, source_lengths)
+        if self.decoder.reads_source_ids:
+            text = replace(text, source_ids=source_ids, previous_targets=previous_targets)
+        if reader is None or regions is None:
+            return text
         states = reader(regions)
         if not self.joint:
             return replace(text, regions=Regions(states, regions.mask))

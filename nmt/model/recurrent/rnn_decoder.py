@@ -134,9 +134,9 @@ class RnnDecoder(Decoder):
         if built.attention is not None:
             built.attention.dropout.probability = config.attention_dropout
         self.coverage = built.coverage
-        self.copies = self.reads_source_ids = config.copy == CopyKind.POINTER
+        self.reads_source_ids = config.copy == CopyKind.POINTER
         self.pointer = None
-        if self.copies:
+        if self.reads_source_ids:
             sizes = built.context_size, config.hidden_size, config.embedding_size
             self.pointer = Pointer(*sizes)
         self.word_dropout = WordDropout(config.word_dropout)

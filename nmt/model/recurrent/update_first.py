@@ -100,7 +100,7 @@ class UpdateFirstDecoder(RnnDecoder):
             contexts.append(attended.context)
         attention = stack_steps(weights)
         copying = None
-        if self.copies:
+        if self.pointer is not None:
             joined = torch.cat(contexts, dim=1), torch.cat(tops, dim=1)
             copying = self._copying(state, attention, *joined, embedded)
         state = replace(
