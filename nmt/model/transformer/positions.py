@@ -9,14 +9,14 @@ from nmt.config.model import LEARNED_POSITIONS, Positions
 from nmt.model.structured_dropout import WordDropout
 
 
-def sinusoidal_positions(start: int, length: int, size: int) -> Tensor:
-    """Return the encodings of positions ``start`` to ``start + length - 1``, [length, size].
+def sinusoidal_positions(length: int, size: int) -> Tensor:
+    """Return the encodings of positions 0 to ``length`` - 1, [length, size].
 
     Vaswani et al. 2017, section 3.5. The first half of a vector has the sines, the second half the
     cosines. The paper interleaves them; the two orders differ by a permutation of units.
     """
     rates = torch.exp(torch.arange(0, size, 2) * (-math.log(10_000.0) / size))
-    angles = torch.arange(start, start + length)[:, None] * rates
+    angles = torch.arange(length)[:, None] * rates
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
@@ -40,7 +40,7 @@ class PositionedEmbedding(nn.Module):
         self.kind = kind
         size = embedding.embedding_dim
         if kind == Positions.SINUSOIDAL:
-            self.register_buffer("table", sinusoidal_positions(0, 256, size), persistent=False)
+            self.register_buffer("table", sinusoidal_positions(256, size), persistent=False)
         if kind == Positions.LEARNED:
             self.position_embedding = nn.Embedding(LEARNED_POSITIONS, size)
 
@@ -80,5 +80,5 @@ class PositionedEmbedding(nn.Module):
         table = self.table  # read once, because another thread may replace it by a longer table
         if end > len(table):
             size = self.embedding.embedding_dim
-            table = self.table = sinusoidal_positions(0, 2 * end, size).to(table)
+            table = self.table = sinusoidal_positions(2 * end, size).to(table)
         return table
