@@ -31,7 +31,9 @@ def repeated_linear(layer: nn.Linear, inputs: Tensor) -> Tensor:
     loop = _current_loop()
     if loop is None:
         return functional.linear(inputs, layer.weight, layer.bias)
-    return loop.step(layer, _Linear(), list(layer.parameters(recurse=False)), inputs)
+    if layer not in loop:
+        loop[layer] = _RepeatedOperation(_Linear(), list(layer.parameters(recurse=False)))
+    return loop[layer](inputs)
 
 
 def repeated_product(rows: Tensor, matrices: Tensor, *, transposed: bool = False) -> Tensor:
@@ -40,10 +42,13 @@ def repeated_product(rows: Tensor, matrices: Tensor, *, transposed: bool = False
     In `loop_over_time`, this is a step of the loop. All steps must pass the same tensor object
     ``matrices``.
     """
-    operation, loop = _Product(transposed), _current_loop()
+    loop = _current_loop()
     if loop is None:
-        return operation.result(rows, matrices)
-    return loop.step((id(matrices), transposed), operation, [matrices], rows)
+        return _Product(transposed).result(rows, matrices)
+    key = id(matrices), transposed
+    if key not in loop:
+        loop[key] = _RepeatedOperation(_Product(transposed), [matrices])
+    return loop[key](rows)
 
 
 @contextmanager
@@ -53,7 +58,7 @@ def loop_over_time() -> Iterator[None]:
     The weights must not change before the backward pass.
     """
     fast = dispatch.loop_over_time_path() is KernelPath.FUSED
-    before = _LOOP.set(_Loop() if fast else None)
+    before = _LOOP.set({} if fast else None)
     try:
         yield
     finally:
@@ -61,6 +66,7 @@ def loop_over_time() -> Iterator[None]:
 
 
 def _current_loop() -> "_Loop | None":
+    """Return the operations of the loop that is running; None: no loop, or no fast path."""
     return None if torch.compiler.is_compiling() else _LOOP.get()
 
 
@@ -117,22 +123,6 @@ class _Product:
         return (torch.bmm(first.transpose(1, 2), second).to(dtype),)
 
 
-class _Loop:
-    """The operations of one loop, each with its weights."""
-
-    def __init__(self) -> None:
-        self._operations: dict[Hashable, _RepeatedOperation] = {}
-
-    def step(
-        self, key: Hashable, operation: _Operation, weights: Sequence[Tensor], inputs: Tensor
-    ) -> Tensor:
-        """Return the result of a step; the key identifies the operation and its weights."""
-        if key not in self._operations:
-            self._operations[key] = _RepeatedOperation(operation, weights)
-        return self._operations[key](inputs)
-
-
-_LOOP: ContextVar[_Loop | None] = ContextVar("loop", default=None)
 _Records = dict[int, tuple[Tensor, Tensor]]  # step -> input, gradient of the result
 
 
@@ -162,6 +152,10 @@ class _RepeatedOperation:
             )
         self._steps += 1
         return result
+
+
+_Loop = dict[Hashable, _RepeatedOperation]  # by the layer, or by the matrices and their form
+_LOOP: ContextVar[_Loop | None] = ContextVar("loop", default=None)
 
 
 class _Step(torch.autograd.Function):
