@@ -100,7 +100,7 @@ class PlainTransformer(nn.Module):
         size, longest = encoder.hidden_size, max(work.source_length, work.target_length)
         self.embedding = nn.Embedding(work.vocab_size, size)
         nn.init.normal_(self.embedding.weight, std=size**-0.5)
-        self.register_buffer("positions", sinusoidal_positions(0, longest, size))
+        self.register_buffer("positions", sinusoidal_positions(longest, size))
         self.dropout = nn.Dropout(encoder.dropout)
         self.core = nn.Transformer(
             size,

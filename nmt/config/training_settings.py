@@ -6,6 +6,7 @@ from enum import StrEnum
 from nmt.config.bleu_words import BleuTokenizer
 from nmt.config.recipe_settings import DistillationConfig, GuidedAlignmentConfig
 from nmt.config.setting import section, setting
+from nmt.kernels.kernel_choice import Kernels
 
 
 class Precision(StrEnum):
@@ -23,13 +24,6 @@ class Parallel(StrEnum):
     AUTO = "auto"
     DDP = "ddp"
     FSDP = "fsdp"
-
-
-class Kernels(StrEnum):
-    """Which implementations of the model's operations may run."""
-
-    AUTO = "auto"
-    PLAIN = "plain"
 
 
 class Compile(StrEnum):

@@ -1,43 +1,16 @@
-"""The candidates of a step of search: continuations of the hypotheses.
+"""Divides the candidates of a step of search into live and ended hypotheses.
 
 Legend: A sentences in the search, C candidates of each, G groups of K beams.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from nmt.decoding.score_adjusters import NEVER
+from nmt.kernels.prediction.best_continuations import Candidates
 from nmt.text.special_tokens import EOS
-
-
-@dataclass(frozen=True)
-class Candidates:
-    """Continuations of each sentence, first choice first; all tensors are [A, C].
-
-    Attributes:
-        scores: Log-probability and penalties of the hypothesis with the new piece.
-        beams: The beam that each candidate extends.
-        pieces: The piece that each candidate appends.
-    """
-
-    scores: Tensor
-    beams: Tensor
-    pieces: Tensor
-
-    def padded(self, missing: int) -> "Candidates":
-        """Add ``missing`` candidates with a score of -inf."""
-        if missing <= 0:
-            return self
-        padding = 0, missing
-        return Candidates(
-            functional.pad(self.scores, padding, value=NEVER),
-            functional.pad(self.beams, padding),
-            functional.pad(self.pieces, padding),
-        )
 
 
 def split(

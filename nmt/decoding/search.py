@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from nmt.config.schema import DecodingConfig
 from nmt.data.batches.regions import Regions
-from nmt.decoding.beam_candidates import Candidates, joined, split
+from nmt.decoding.beam_candidates import joined, split
 from nmt.decoding.constrained.allowed_pieces import AllowedPieces
 from nmt.decoding.constrained.constraints import BatchConstraints
 from nmt.decoding.constrained.required_phrases import RequiredPhrases
@@ -30,7 +30,7 @@ from nmt.decoding.hypothesis import Hypothesis, length_penalty
 from nmt.decoding.repeated_step import Graphs
 from nmt.decoding.score_adjusters import NEVER, Adjusters, ScoreAdjuster, adjusted, adjusters_of
 from nmt.decoding.search_loop import Live, Loop, Source
-from nmt.kernels.prediction.best_continuations import best_continuations
+from nmt.kernels.prediction.best_continuations import Candidates, best_continuations
 from nmt.model.interfaces import DecoderState
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import BOS, EOS, PAD
@@ -251,11 +251,11 @@ class _Beams(Live):
         """Do what `_chosen` does, if only log-probabilities rank the candidates."""
         if self.allowed is not None:
             logits = self.allowed.narrow(logits)
-        best = best_continuations(
+        candidates = best_continuations(
             logits, self.log_probs, 2 * self.size, excluded=(PAD, BOS), only=(self.at_limit, EOS)
         )
-        pieces = best.pieces if self.allowed is None else self.allowed.ids(best.pieces)
-        candidates = Candidates(best.log_probs, best.beams, pieces)
+        if self.allowed is not None:
+            candidates = replace(candidates, pieces=self.allowed.ids(candidates.pieces))
         live, ended, number = split(candidates, self.size, ~self.done)
         return live, ended, self.found + number
 
@@ -361,7 +361,7 @@ class _Beams(Live):
             ranked = values.flatten(1).gather(1, order)
         pieces = pieces.masked_fill(at_limit, EOS).flatten(1)
         found = Candidates(ranked, order // count, pieces.gather(1, order))
-        return found.padded(2 * size - ranked.size(1))
+        return found.padded(2 * size)
 
     def _allocated(
         self, required: RequiredPhrases, log_probs: Tensor, scores: Tensor, at_limit: Tensor

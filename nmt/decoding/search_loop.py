@@ -107,10 +107,7 @@ class Source:
     def encode(self, model: TranslationModel) -> EncoderOutput:
         """Encode the sentences; the encoder gets their lengths on the CPU."""
         lengths = torch.tensor(self.lengths + [1] * self.padding)
-        given = self.ids, self.mask, lengths, self.regions
-        if self.previous_targets is None:
-            return model.encode(*given)
-        return model.encode(*given, previous_targets=self.previous_targets)
+        return model.encode(self.ids, self.mask, lengths, self.regions, self.previous_targets)
 
     def padded_sizes(self) -> Tensor:
         """Return the sizes on the device, 0 for padding sentences."""
@@ -204,7 +201,7 @@ class Loop:
     def start(self) -> DecoderState:
         """Encode the sentences and return the state of the decoder before the first piece."""
         encoded = self.source.encode(self.model)
-        if self.weights is not None and isinstance(encoded, EncoderOutput):
+        if self.weights is not None:
             self.shown = encoded.mask[:, : self.source.ids.size(1)].cpu()
         return self.model.start(encoded)
 
@@ -250,9 +247,8 @@ class Loop:
         """Return the weights of `nmt.decoding.hypothesis.coverage_penalty`."""
         if not self.model.reads_text:
             return of_regions
+        assert self.shown is not None
         without_eos = weights[..., :-1]
-        if self.shown is None:
-            return without_eos
         return without_eos[..., self.shown[sentence, : without_eos.size(-1)]]
 
     def _step(self, live: Live) -> Live:
@@ -262,10 +258,8 @@ class Loop:
     def _model_step(
         self, live: Live, *, need_weights: bool
     ) -> tuple[Tensor, Tensor | None, DecoderState]:
-        pieces, part = live.pieces.flatten(), self._part
-        if part is None:
-            return self.model.step(pieces, live.decoder, need_weights=need_weights)
-        return self.model.step(pieces, live.decoder, need_weights=need_weights, part=part)
+        pieces = live.pieces.flatten()
+        return self.model.step(pieces, live.decoder, need_weights=need_weights, part=self._part)
 
     def _run_exact(self, live: Live) -> int:
         """Run steps only on sentences that are not done; return the number of steps."""

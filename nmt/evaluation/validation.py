@@ -24,7 +24,7 @@ from nmt.evaluation.attention.layer_errors import LayerErrors, joined_scores
 from nmt.evaluation.attention.learned_depths import LearnedDepths
 from nmt.evaluation.attention.learned_spans import learned_spans
 from nmt.evaluation.metrics import Score
-from nmt.model.losses.loss import target_loss
+from nmt.model.losses.loss import target_loss, teacher_forced_output
 from nmt.reporting.heatmaps.heatmap import Heatmap
 from nmt.reporting.sample_table import sample_table
 from nmt.text.sentence_context import NO_CONTEXT, ContextSize
@@ -112,13 +112,7 @@ def teacher_forced_report(
     for indices in batches_by_length(*lengths, order, _BATCH_TOKENS):
         batch = collate_pairs(encoded, indices).to(device)
         with runtime.autocast(device, translator.precision):
-            output = model(
-                batch.source_ids,
-                batch.source_mask,
-                batch.target_input_ids,
-                need_weights=model.decoder.attends,
-                regions=batch.regions,
-            )
+            output = teacher_forced_output(model, batch, need_weights=model.decoder.attends)
             loss = target_loss(model, output, batch, label_smoothing=0.0)
         total += loss.negative_log_likelihood.item()
         tokens += loss.num_tokens

@@ -187,7 +187,7 @@ def _position_table(
     """Return the vectors to add to the scaled embeddings, [LONGEST, D]; None: nothing is added."""
     size = config.hidden_size
     if config.positions == Positions.SINUSOIDAL:
-        return sinusoidal_positions(0, LONGEST, size)
+        return sinusoidal_positions(LONGEST, size)
     if config.positions == Positions.LEARNED:
         places = torch.arange(LONGEST).clamp_max(LEARNED_POSITIONS - 1)
         return positioned.position_embedding.weight[places] * size**0.5

@@ -169,7 +169,7 @@ def _model(checkpoint: Checkpoint) -> TranslationModel:
         assert isinstance(stack, TransformerEncoder | TransformerDecoder)
         if stack.positioned.kind == Positions.SINUSOIDAL:
             size = stack.positioned.embedding.embedding_dim
-            stack.positioned.table = sinusoidal_positions(0, LONGEST, size)
+            stack.positioned.table = sinusoidal_positions(LONGEST, size)
     return model
 
 

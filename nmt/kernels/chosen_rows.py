@@ -15,12 +15,40 @@ def may_choose(states: Tensor) -> bool:
     On a GPU, the host would have to wait for the number of rows. In training with several
     processes, each layer must be part of the backward pass of all processes.
     """
-    plain = dispatch.kernels_in_force() is dispatch.Kernels.PLAIN
-    return dispatch.on_cpu(states) and not torch.is_grad_enabled() and not plain
+    fast = dispatch.on_cpu(states) and not dispatch.only_plain()
+    return fast and not torch.is_grad_enabled()
+
+
+class Rows:
+    """The rows of states [B, T, D] that a layer computes: all of them."""
+
+    @property
+    def none(self) -> bool:
+        """Whether there is no row to compute."""
+        return False
+
+    def pick(self, states: Tensor) -> Tensor:
+        """Return the rows of states: [B, T, D] if these are all rows, [R, D] if they are chosen."""
+        return states
+
+    def put(self, states: Tensor, rows: Tensor) -> Tensor:
+        """Return states [B, T, D] in which ``rows``, the result of `pick`, are replaced."""
+        return rows
+
+    def spread(self, rows: Tensor, like: Tensor) -> Tensor:
+        """Return [B, T, D] with these rows, else 0; ``like`` has the axes B and T."""
+        return rows
+
+    def apply(self, module: Callable[[Tensor], Tensor], states: Tensor) -> Tensor:
+        """Apply a module to these rows of states [B, T, D]; the result is 0 in other rows."""
+        return self.spread(module(self.pick(states)), states)
+
+
+ALL_ROWS = Rows()
 
 
 @dataclass(frozen=True)
-class ChosenRows:
+class ChosenRows(Rows):
     """Some rows of states [B, T, D].
 
     Attributes:
@@ -47,13 +75,3 @@ class ChosenRows:
         """Return [B, T, D] with the chosen rows [R, D], else 0; ``like`` has the axes B and T."""
         shape = *like.shape[:-1], rows.size(-1)
         return self.put(rows.new_zeros(shape), rows)
-
-
-def picked(states: Tensor, rows: ChosenRows | None) -> Tensor:
-    """Return the chosen rows [R, D] of states [B, T, D]; None: all states [B, T, D]."""
-    return states if rows is None else rows.pick(states)
-
-
-def at_rows(module: Callable[[Tensor], Tensor], states: Tensor, rows: ChosenRows | None) -> Tensor:
-    """Apply a module to the chosen rows of states [B, T, D], else return 0; None: all rows."""
-    return module(states) if rows is None else rows.spread(module(rows.pick(states)), states)

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from nmt.errors import UserError
 from nmt.kernels import private_torch
+from nmt.kernels.kernel_choice import Kernels
 
 ENVIRONMENT_VARIABLE = "NMT_KERNELS"
 """Overrides the setting ``training.kernels``."""
@@ -44,13 +45,6 @@ class KernelPath(StrEnum):
     PLAIN = "plain"  # PyTorch operations, differentiated by autograd
     FUSED = "fused"  # one `torch.autograd.Function` of this package
     TORCH = "torch"  # a fused kernel of torch
-
-
-class Kernels(StrEnum):
-    """Which paths may run."""
-
-    AUTO = "auto"  # the fastest path for the given tensors
-    PLAIN = "plain"  # always the plain path
 
 
 class _Selection:
@@ -81,16 +75,16 @@ def _chosen(origin: str, choice: str) -> Kernels:
         raise UserError(f"{origin}={choice} is unknown: choose {known}") from None
 
 
-def kernels_in_force() -> Kernels:
-    """Return which paths may run in this process."""
+def only_plain() -> bool:
+    """Return whether only plain paths may run in this process."""
     if _Selection.kernels is None:
         set_kernels(Kernels.AUTO)
-    return _Selection.kernels or Kernels.AUTO
+    return _Selection.kernels is Kernels.PLAIN
 
 
 def _may_fuse() -> bool:
     """Return whether fast paths are allowed. In compiled code, the compiler fuses instead."""
-    return not torch.compiler.is_compiling() and kernels_in_force() is Kernels.AUTO
+    return not torch.compiler.is_compiling() and not only_plain()
 
 
 @contextmanager
@@ -134,22 +128,22 @@ def works_in_place(inputs: Tensor) -> bool:
     return not torch.is_grad_enabled() and on_cpu(inputs) and _may_fuse()
 
 
-def weight_layout_path(weight: Tensor) -> KernelPath:
-    """Return the layout of weights in search, `nmt.kernels.linear.weight_layout`."""
+def lays_out_weights(weight: Tensor) -> bool:
+    """Return whether search stores this weight for its products (`nmt.kernels.linear`)."""
     fits = weight.dim() == 2 and weight.dtype in (torch.float32, torch.bfloat16)
-    return KernelPath.FUSED if fits and on_cpu(weight) and _may_fuse() else KernelPath.PLAIN
+    return fits and on_cpu(weight) and _may_fuse()
 
 
-def shared_input_path(inputs: Tensor) -> KernelPath:
-    """Return whether several linear layers share one cast of their input (fused), or each casts."""
-    return KernelPath.FUSED if inputs.dtype in _DTYPES and _may_fuse() else KernelPath.PLAIN
+def shares_casts(inputs: Tensor) -> bool:
+    """Return whether several linear layers share one cast of their input, or each layer casts."""
+    return inputs.dtype in _DTYPES and _may_fuse()
 
 
-def weight_casts_path(weight: Tensor) -> KernelPath:
+def casts_together(weight: Tensor) -> bool:
     """Return whether one operation casts all weights, `nmt.kernels.linear.weight_casts`."""
     if on_cpu(weight) or not torch.is_grad_enabled() or not _may_fuse():
-        return KernelPath.PLAIN
-    return KernelPath.PLAIN if product_dtype(weight) == weight.dtype else KernelPath.FUSED
+        return False
+    return product_dtype(weight) != weight.dtype
 
 
 def quantized_path(rows: Tensor) -> KernelPath:
@@ -173,11 +167,6 @@ def add_dropped_path(states: Tensor, result: Tensor) -> KernelPath:
     """Return the path of a residual connection with dropout, `nmt.kernels.dropout`."""
     same = states.shape == result.shape and states.dtype == result.dtype != torch.bfloat16
     return dropout_path(result) if same else KernelPath.PLAIN
-
-
-def split_path(projected: Tensor) -> KernelPath:
-    """Return the path of splitting a projection of keys and values, `nmt.kernels.attention`."""
-    return linear_path(projected)
 
 
 def attention_path(query: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None) -> KernelPath:
@@ -219,10 +208,9 @@ def repeats_shapes(inputs: Tensor) -> bool:
     return not on_cpu(inputs) and _may_fuse()
 
 
-def recurrent_path(kind: str) -> KernelPath:
+def recurrent_path() -> KernelPath:
     """Return the path of a layer over a sequence, `nmt.kernels.recurrent.recurrent_sequence`."""
-    known = kind in ("gru", "lstm") and _gates_have_backward()
-    return KernelPath.FUSED if known and _may_fuse() else KernelPath.PLAIN
+    return KernelPath.FUSED if _gates_have_backward() and _may_fuse() else KernelPath.PLAIN
 
 
 def recurrent_step_path(gates: Tensor) -> KernelPath:
@@ -245,12 +233,12 @@ def recurrent_layer_path(states: Tensor) -> KernelPath:
     return KernelPath.FUSED if on_cpu(states) else KernelPath.TORCH
 
 
-def projected_sequence_path(kind: str, inputs: Tensor) -> KernelPath:
+def projected_sequence_path(inputs: Tensor) -> KernelPath:
     """Return the path of `run_projected_sequence`: torch's kernel, or a projection and a loop.
 
     The loop has its own paths; see `recurrent_path`.
     """
-    fused = kind in ("gru", "lstm") and not on_cpu(inputs) and not inputs.is_mps and _may_fuse()
+    fused = not on_cpu(inputs) and not inputs.is_mps and _may_fuse()
     return KernelPath.TORCH if fused else KernelPath.PLAIN
 
 
@@ -275,8 +263,8 @@ def top_k_path(values: Tensor) -> KernelPath:
     return KernelPath.FUSED if fast else KernelPath.PLAIN
 
 
-def repeated_linear_path() -> KernelPath:
-    """Return the path of linear layers in a loop, `nmt.kernels.recurrent.repeated_linear`."""
+def loop_over_time_path() -> KernelPath:
+    """Return the path of the weights in a loop, `nmt.kernels.recurrent.loop_over_time`."""
     return KernelPath.FUSED if torch.is_grad_enabled() and _may_fuse() else KernelPath.PLAIN
 
 

@@ -65,6 +65,8 @@ class DiscreteRate:
 
     def draw(self, values: Tensor) -> Tensor:
         """Return a mask of bytes with the shape of ``values``, 1 for kept elements, else 0."""
+        if self.threshold == self.levels:  # the comparisons below would overflow
+            return torch.zeros(values.shape, dtype=torch.uint8)
         # numpy draws 64-bit numbers faster than torch. Its seed comes from torch's generator.
         seed = int(torch.randint(_NUM_SEEDS, (), device="cpu"))  # not on torch's default device
         size = 1 if self.levels == _BYTE else 2

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nmt.config.stack_depth import Depth, DepthConfig
-from nmt.kernels.chosen_rows import ChosenRows, may_choose
+from nmt.kernels.chosen_rows import ALL_ROWS, ChosenRows, Rows, may_choose
 from nmt.kernels.precision import at_least_float32, without_autocast
 
 EPSILON = 0.01
@@ -41,10 +41,10 @@ class DepthRun(ABC):
     """A pass of tokens through the layers of a stack.
 
     Attributes:
-        rows: The tokens that the next layer computes; None: all.
+        rows: The tokens that the next layer computes.
     """
 
-    rows: ChosenRows | None = None
+    rows: Rows = ALL_ROWS
 
     @abstractmethod
     def after(self, states: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor | None]:
@@ -131,7 +131,7 @@ class _AdaptiveRun(DepthRun):
         self._states = states
         self._weights: Tensor | None = None
         self._running = torch.ones_like(states[..., 0]).bool() if real is None else real
-        self._sum = at_least_float32(states[..., 0]).detach() * 0
+        self._sum = torch.zeros_like(at_least_float32(states[..., 0]))
         self._cost, self._mean = self._sum, torch.zeros_like(states)
         self._layers = torch.zeros_like(self._sum)
         self._chooses = may_choose(states)
@@ -141,7 +141,7 @@ class _AdaptiveRun(DepthRun):
         if not self._chooses:
             return
         index = self._running.flatten().nonzero()[:, 0]
-        self.rows = None if len(index) == self._running.numel() else ChosenRows(index)
+        self.rows = ALL_ROWS if len(index) == self._running.numel() else ChosenRows(index)
 
     def after(self, states: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor | None]:
         running = self._running

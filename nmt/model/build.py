@@ -20,7 +20,6 @@ from nmt.config.model import (
 )
 from nmt.config.schema import Config
 from nmt.model.attention.doubly import DoublyAttention
-from nmt.model.attention.none import FixedContext
 from nmt.model.attention.settings import BuildableAttentionConfig, LuongAttentionConfig
 from nmt.model.documents.hierarchical_decoder import HierarchicalDecoder
 from nmt.model.documents.hierarchical_encoder import HierarchicalEncoder
@@ -129,25 +128,9 @@ def _rnn_decoder(
         attention = DoublyAttention(built.attention, config.hidden_size, region_size)
         built = replace(built, attention=attention, context_size=built.context_size + region_size)
     if isinstance(config.attention, LuongAttentionConfig):
-        assert built.attention is not None
-        return UpdateFirstDecoder(
-            config,
-            vocab_size,
-            memory_size,
-            built.attention,
-            built.context_size,
-            built.coverage,
-            input_feeding=config.attention.input_feeding,
-        )
-    return AttendFirstDecoder(
-        config,
-        vocab_size,
-        memory_size,
-        built.attention or FixedContext(),
-        built.coverage,
-        built.maxout_size,
-        built.context_size,
-    )
+        feeds = config.attention.input_feeding
+        return UpdateFirstDecoder(config, vocab_size, memory_size, built, input_feeding=feeds)
+    return AttendFirstDecoder(config, vocab_size, memory_size, built)
 
 
 def _initialise(model: TranslationModel, initialization: Initialization) -> None:
@@ -155,15 +138,15 @@ def _initialise(model: TranslationModel, initialization: Initialization) -> None
 
     Weight matrices follow Glorot & Bengio 2010, eq. 16 (uniform), or He et al. 2015, eq. 10 (normal
     with variance 2 / inputs). The recurrent matrix of each gate is orthogonal. Embeddings are from
-    N(0, 1 / size). Biases are 0.
+    N(0, 1 / size). Biases are 0, and the gains of norms are 1.
     """
     draw = _he if initialization == Initialization.HE else nn.init.xavier_uniform_
     for name, parameter in model.named_parameters():
-        if parameter.dim() < 2:
-            continue
-        if "weight_hh" in name or "state_projection" in name:
-            size = parameter.size(1)
-            for gate in parameter.data.split(size):
+        if parameter.dim() == 1:
+            if "norm" not in name:
+                nn.init.zeros_(parameter)
+        elif "weight_hh" in name or "state_projection" in name:
+            for gate in parameter.data.split(parameter.size(1)):
                 nn.init.orthogonal_(gate)
         elif "key_value_projection" in name or "gated_projection" in name:  # two matrices
             for half in parameter.data.chunk(2):
@@ -174,13 +157,10 @@ def _initialise(model: TranslationModel, initialization: Initialization) -> None
             nn.init.zeros_(parameter)
         elif "bias_table" in name:
             nn.init.normal_(parameter, std=0.02)
-        elif "embedding" in name and "gates" not in name:
+        elif "embedding" in name and "embedding_gates" not in name:
             nn.init.normal_(parameter, std=1 / math.sqrt(parameter.size(1)))
         else:
             draw(parameter)
-    for name, parameter in model.named_parameters():
-        if parameter.dim() == 1 and "norm" not in name:
-            nn.init.zeros_(parameter)
 
 
 def _he(matrix: Tensor) -> Tensor:

@@ -49,7 +49,10 @@ class EncoderOutput:
 
 
 class Encoder(nn.Module, ABC):
-    """Maps the pieces of source sentences to states."""
+    """Maps the pieces of source sentences to states.
+
+    A `nmt.model.region_encoder.RegionEncoder` reads features instead, and has no embedding.
+    """
 
     embedding: nn.Embedding
     output_size: int  # D
@@ -152,7 +155,6 @@ class Decoder(nn.Module, ABC):
     embedding: nn.Embedding
     output_size: int  # O
     attends: bool  # whether the decoder has attention weights
-    copies: bool = False  # whether it copies pieces of the source
     reads_source_ids: bool = False  # whether it reads the ids of the source
 
     @abstractmethod

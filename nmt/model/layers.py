@@ -10,6 +10,7 @@ from torch.nn import functional
 from nmt.kernels.dropout import dropout
 from nmt.kernels.linear.linear_layer import linear
 from nmt.kernels.linear.quantized_linear import QuantizedLinear
+from nmt.kernels.recurrent.loop_over_time import repeated_linear
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -28,6 +29,14 @@ class Linear(nn.Linear):
         if self.quantized is not None:
             return self.quantized(inputs)
         return linear(inputs, self.weight, self.bias)
+
+
+class RepeatedLinear(nn.Linear):
+    """x W^T + b for the steps of an RNN decoder; see `nmt.kernels.recurrent.loop_over_time`."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Map inputs [..., I] to [..., O]."""
+        return repeated_linear(self, inputs)
 
 
 class RmsNorm(nn.Module):

@@ -76,8 +76,7 @@ class TranslationModel(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
-        if regions is not None:
-            self.regions = regions
+        self.regions = regions
         self.joint = joint
         self.output = OutputLayer(decoder.output_size, vocab_size, bias=False)
 
@@ -110,14 +109,14 @@ class TranslationModel(nn.Module):
         reader = self._region_states()
         if (reader is None) != (regions is None):
             raise UserError(_without_features() if regions is None else _unread_features())
-        if regions is None or reader is None:
-            text: EncoderOutput = self.encoder(source_ids, source_mask, source_lengths)
-            if not self.decoder.reads_source_ids:
-                return text
-            return replace(text, source_ids=source_ids, previous_targets=previous_targets)
         if isinstance(self.encoder, RegionEncoder):
+            assert regions is not None
             return self.encoder.read_regions(regions)
-        text = self.encoder(source_ids, source_mask, source_lengths)
+        text: EncoderOutput = self.encoder(source_ids, source_mask, source_lengths)
+        if self.decoder.reads_source_ids:
+            text = replace(text, source_ids=source_ids, previous_targets=previous_targets)
+        if reader is None or regions is None:
+            return text
         states = reader(regions)
         if not self.joint:
             return replace(text, regions=Regions(states, regions.mask))
@@ -130,7 +129,7 @@ class TranslationModel(nn.Module):
     def _region_states(self) -> RegionStates | None:
         if isinstance(self.encoder, RegionEncoder):
             return self.encoder.regions
-        return getattr(self, "regions", None)
+        return self.regions
 
     def forward(
         self,
@@ -162,7 +161,7 @@ class TranslationModel(nn.Module):
 
         With a part from `output_part`, return the logits [..., U] of its pieces.
         """
-        scores: Tensor = self.output(hidden) if part is None else self.output(hidden, part)
+        scores: Tensor = self.output(hidden, part)
         return scores
 
     def predictions(self, output: DecoderOutput, part: Any = None) -> Tensor:

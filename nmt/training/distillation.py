@@ -9,10 +9,11 @@ from torch import Tensor
 from nmt.config.numbering import index_of
 from nmt.config.recipe_settings import AttentionMeasure, DistillationConfig
 from nmt.data.batches.batch import Batch
+from nmt.kernels.precision import at_least_float32, tiny
 from nmt.kernels.prediction.prediction_pairs import Predictions
 from nmt.model.interfaces import DecoderOutput
 from nmt.model.losses.divergence import soft_cross_entropy
-from nmt.model.losses.loss import Loss
+from nmt.model.losses.loss import Loss, teacher_forced_output
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import PAD
 
@@ -38,14 +39,7 @@ class Teacher:
     @torch.no_grad()
     def forward(self, batch: Batch) -> DecoderOutput:
         """Return the teacher's output for a batch."""
-        output: DecoderOutput = self.model(
-            batch.source_ids,
-            batch.source_mask,
-            batch.target_input_ids,
-            need_weights=self.needs_weights,
-            source_lengths=batch.source_lengths,
-        )
-        return output
+        return teacher_forced_output(self.model, batch, need_weights=self.needs_weights)
 
     def add_to(
         self,
@@ -101,16 +95,11 @@ def attention_distance(student: Tensor, teacher: Tensor, real: Tensor, measure: 
     Returns:
         The sum over the batch, in float32 or wider; for ``kl`` in nats.
     """
-    own, given = (_mean_of_heads(weights) for weights in (student, teacher))
+    own, given = (at_least_float32(weights).mean(dim=1) for weights in (student, teacher))
     if measure == AttentionMeasure.MSE:
         cost = (own - given).square()
     else:
-        tiny = torch.finfo(own.dtype).tiny
-        ratio = given.clamp_min(tiny).log() - own.clamp_min(tiny).log()
+        ratio = given.clamp_min(tiny(given)).log() - own.clamp_min(tiny(own)).log()
         cost = (given * ratio).masked_fill(own == 0, 0.0)  # log has no gradient outside a window
     attends = own.detach().sum(dim=-1) > 0
     return (cost.sum(dim=-1) * (real & attends)).sum()
-
-
-def _mean_of_heads(weights: Tensor) -> Tensor:
-    return weights.to(torch.promote_types(weights.dtype, torch.float32)).mean(dim=1)

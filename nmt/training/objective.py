@@ -10,7 +10,12 @@ from nmt.data.batches.batch import Batch
 from nmt.kernels.prediction.prediction_pairs import Predictions
 from nmt.model.interfaces import DecoderOutput
 from nmt.model.losses.divergence import symmetric_divergence
-from nmt.model.losses.loss import Loss, needs_attention_weights, output_loss
+from nmt.model.losses.loss import (
+    Loss,
+    needs_attention_weights,
+    output_loss,
+    teacher_forced_output,
+)
 from nmt.model.seq2seq import TranslationModel
 from nmt.training.distillation import Teacher
 from nmt.training.fine_tuning.anchor import Anchor
@@ -54,21 +59,13 @@ class Objective:
         inputs = _doubled(batch) if alpha else batch
         guided, coverage = training.guided_alignment, training.coverage_loss
         needs_weights = needs_attention_weights(guided, coverage)
-        output = model(
-            inputs.source_ids,
-            inputs.source_mask,
-            inputs.target_input_ids,
-            need_weights=needs_weights or (teacher is not None and teacher.needs_weights),
-            source_lengths=inputs.source_lengths,
-            packing=inputs.packing,
-            regions=inputs.regions,
-        )
-        smoothing = training.label_smoothing
+        needs_weights |= teacher is not None and teacher.needs_weights
+        output = teacher_forced_output(model, inputs, need_weights=needs_weights)
         loss = output_loss(
             model,
             output,
             inputs,
-            smoothing,
+            training.label_smoothing,
             guided=guided,
             coverage_weight=coverage,
             target_weight=1.0 if teacher is None else teacher.target_weight,

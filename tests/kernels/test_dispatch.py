@@ -11,7 +11,6 @@ import torch
 from tiny_models import FEW, KINDS
 from torch import Tensor
 
-from nmt.config import training_settings
 from nmt.config.model import ModelConfig
 from nmt.data.batches.batch import Batch
 from nmt.errors import UserError
@@ -45,15 +44,14 @@ def paths() -> set[KernelPath]:
     inputs, heads = torch.randn(3, 4), torch.randn(2, 5, 3, 4).transpose(1, 2)
     return {
         dispatch.linear_path(inputs),
-        dispatch.shared_input_path(inputs),
         dispatch.feed_forward_path(inputs),
         dispatch.dropout_path(inputs),
-        dispatch.split_path(inputs),
         dispatch.attention_path(heads, heads, heads, None),
-        dispatch.recurrent_path("gru"),
+        dispatch.recurrent_path(),
         dispatch.recurrent_layer_path(inputs),
         dispatch.cross_entropy_path(),
-        dispatch.repeated_linear_path(),
+        dispatch.loop_over_time_path(),
+        KernelPath.FUSED if dispatch.shares_casts(inputs) else KernelPath.PLAIN,
     }
 
 
@@ -186,8 +184,3 @@ def test_the_model_suite_passes_on_plain_paths(how: str, tmp_path: Path) -> None
     command.append("tests/model")
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-1000:]
-
-
-def test_the_setting_has_the_choices_of_dispatch() -> None:
-    """Two enums, because `config` must not import torch and `kernels` must not import `config`."""
-    assert list(dispatch.Kernels) == list(training_settings.Kernels)

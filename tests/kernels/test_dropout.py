@@ -54,6 +54,11 @@ def test_shares_that_a_byte_cannot_represent_take_two(probability: float) -> Non
     torch.testing.assert_close(outputs.max(), torch.tensor(1 / (1 - share)))
 
 
+@pytest.mark.parametrize("probability", [1 - 1e-9, 1.0])
+def test_a_share_that_rounds_to_1_drops_every_element(probability: float) -> None:
+    assert not drop(probability, torch.ones(COUNT)).any()
+
+
 @pytest.mark.parametrize("probability", [0.1, 0.5])
 def test_neighbours_are_dropped_independently(probability: float) -> None:
     dropped = (drop(probability, torch.ones(COUNT)) == 0).double().view(-1, 8)

@@ -18,23 +18,19 @@ def paper(position: int, size: int) -> Tensor:
 
 @pytest.mark.parametrize("size", [2, 6, 64])
 def test_signals_are_those_of_the_paper(size: int) -> None:
-    found = sinusoidal_positions(0, 300, size)
+    found = sinusoidal_positions(300, size)
     expected = torch.stack([paper(position, size) for position in range(300)])
     # An angle of up to 300 has an error of 300 * 2^-24 in float32, and its rate adds some.
     torch.testing.assert_close(found, expected, rtol=0, atol=2e-4)
-
-
-def test_a_start_position_selects_the_later_rows() -> None:
-    assert torch.equal(sinusoidal_positions(7, 5, 8), sinusoidal_positions(0, 12, 8)[7:])
 
 
 def test_embeddings_are_scaled_and_get_positions() -> None:
     embedding = nn.Embedding(10, 6)
     positioned = PositionedEmbedding(embedding)
     ids = torch.randint(10, (2, 4))
-    expected = embedding.weight[ids] * 6**0.5 + sinusoidal_positions(0, 4, 6)
+    expected = embedding.weight[ids] * 6**0.5 + sinusoidal_positions(4, 6)
     torch.testing.assert_close(positioned(ids), expected)
-    expected = embedding.weight[ids] * 6**0.5 + sinusoidal_positions(3, 1, 6)
+    expected = embedding.weight[ids] * 6**0.5 + sinusoidal_positions(4, 6)[3:]
     torch.testing.assert_close(positioned(ids, torch.tensor([3]), 4), expected)
 
 
@@ -47,7 +43,7 @@ def test_the_table_grows_and_is_not_saved() -> None:
     plain = positioned.embedding(ids)[0] * 6**0.5
     for position in (0, 255, 256, 5000, 3):
         found = positioned(ids, torch.tensor([position]), position + 1)[0] - plain
-        expected = sinusoidal_positions(position, 1, 6)
+        expected = sinusoidal_positions(position + 1, 6)[position:]
         torch.testing.assert_close(found, expected, msg=f"position {position} is out of place")
 
 

@@ -1,7 +1,7 @@
 """Finds the setting that prevents the capture of a pass as a CUDA graph."""
 
 from nmt.config.schema import Config
-from nmt.config.training_settings import Kernels
+from nmt.kernels.kernel_choice import Kernels
 
 
 def capture_obstacle(config: Config) -> str | None:

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nmt.decoding.beam_candidates import Candidates
 from nmt.decoding.score_adjusters import NEVER, ScoreAdjuster
+from nmt.kernels.prediction.best_continuations import Candidates
 from nmt.text.special_tokens import EOS
 
 Phrase = tuple[int, ...]
@@ -195,9 +195,7 @@ class RequiredPhrases(ScoreAdjuster):
         order = _allocation(flat, all_banks.flatten(1))[:, : 2 * size]
         beams = beams.flatten().expand_as(flat)
         parts = flat, beams, all_pieces.flatten(1)
-        return Candidates(*(part.gather(1, order) for part in parts)).padded(
-            2 * size - order.size(1)
-        )
+        return Candidates(*(part.gather(1, order) for part in parts)).padded(2 * size)
 
     def _ends(self, log_probs: Tensor, totals: Tensor, lenient: Tensor) -> Tensor:
         """Return the scores [A, M, 1] of EOS."""

@@ -3,7 +3,7 @@
 Queries and keys are cut into blocks. Each part of a pattern is a product of the queries of a block
 and some keys: the keys of near blocks, the keys of some columns, or the keys at the same offset of
 all blocks. One softmax normalizes the scores of all parts. The plain formulation is
-`masked_attention`, the softmax over all keys with a mask.
+`nmt.kernels.attention.scaled_dot_product.attention` with a mask of all pairs.
 
 Legend: B batch, T length, H heads, G heads of keys and values, K head size, N blocks, L length of a
 block, Y keys of a part, R chosen blocks.
@@ -18,31 +18,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from nmt.kernels import dispatch
-from nmt.kernels.attention.scaled_dot_product import attention, join_heads
+from nmt.kernels.attention.scaled_dot_product import join_heads
 from nmt.kernels.dropout import dropout
 from nmt.kernels.precision import at_least_float32
-
-
-def masked_attention(
-    query: Tensor,
-    keys: Tensor,
-    values: Tensor,
-    allowed: Tensor | None,
-    dropout_p: float = 0.0,
-    bias: Tensor | None = None,
-) -> Tensor:
-    """Return softmax(Q K^T / sqrt(d_k) + bias) V over allowed keys, heads joined, [B, T, H · K].
-
-    Args:
-        query: Q, [B, H, T, K].
-        keys: K, [B, G, S, K]; G divides H.
-        values: V, [B, G, S, K].
-        allowed: Broadcastable to [B, H, T, S], True = may attend, or additive, 0 = may attend and
-            -inf; None: all may.
-        dropout_p: Probability of dropping a weight; 0 except in training.
-        bias: Added to the scores, [H, T, S]; None: 0.
-    """
-    return attention(query, keys, values, allowed, bias, dropout_p)
 
 
 @dataclass(frozen=True)
@@ -107,30 +85,35 @@ class Part:
 
 def near_part(
     blocks: Blocks,
-    before: int,
-    after: int,
-    allows: Callable[[Tensor, Tensor], Tensor],
+    neighbours: int,
+    allows: Callable[[Tensor, Tensor], Tensor] | None = None,
     bias: Callable[[Tensor], Tensor] | None = None,
+    *,
+    causal: bool,
 ) -> Part:
-    """Return the part of the keys in the block of the query and in near blocks.
+    """Return the part of the keys in the block of the query and in its neighbours.
 
     Args:
         blocks: The blocks of the sentences.
-        before: Number of earlier blocks.
-        after: Number of later blocks.
+        neighbours: The number of blocks before the block of the query, and after it if not causal.
         allows: A function of the offsets of queries [L, 1] and keys [1, Y] from the first position
-            of the query's block; returns bool [L, Y] or [H, L, Y].
+            of the query's block; returns bool [L, Y] or [H, L, Y]. None: all keys are allowed.
         bias: A function of key minus query position [L, Y]; returns the bias [H, L, Y] of the
             scores.
+        causal: Whether a query attends only to keys up to its own position.
     """
-    size = blocks.query.size(3)
-    device = blocks.query.device
+    size, device = blocks.query.size(3), blocks.query.device
+    before, after = neighbours, 0 if causal else neighbours
     keys = _neighbours(blocks.keys, before, after)
     values = _neighbours(blocks.values, before, after)
     real = _neighbours(blocks.real[:, None, :, :, None], before, after)[..., 0]  # [B, 1, N, Y]
     rows = torch.arange(size, device=device)[:, None]
     columns = torch.arange(-before * size, (after + 1) * size, device=device)[None]
-    pairs = allows(rows, columns)
+    pairs = columns <= rows  # [L, Y]
+    if not causal:
+        pairs = torch.ones_like(pairs)
+    if allows is not None:
+        pairs = pairs & allows(rows, columns)
     pairs = pairs if pairs.dim() == 2 else pairs[:, None]  # [H, 1, L, Y]
     added = None if bias is None else bias(columns - rows)[:, None]
     scores = torch.matmul(blocks.query, keys.transpose(-1, -2))

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from nmt.kernels import dispatch, private_torch
-from nmt.kernels.dispatch import Kernels
 
 
 class PackedPath(StrEnum):
@@ -31,7 +30,7 @@ def packed_attention_path(query: Tensor, dtype: torch.dtype, dropout_p: float) -
         dtype: The dtype of the products.
         dropout_p: Probability of dropping a weight.
     """
-    if query.device.type not in ("cuda", "meta") or dispatch.kernels_in_force() is Kernels.PLAIN:
+    if query.device.type not in ("cuda", "meta") or dispatch.only_plain():
         return PackedPath.EXPLICIT
     half, size = dtype in (torch.bfloat16, torch.float16), query.size(-1)
     fits = half and size % 8 == 0 and size <= 256 and private_torch.flash_by_offsets is not None

@@ -167,7 +167,7 @@ def join_heads(heads: Tensor) -> Tensor:
 
 def split_keys_values(projected: Tensor, num_heads: int) -> tuple[Tensor, Tensor]:
     """View a fused key/value projection [B, S, 2 · G · K] as keys and values, each [B, G, S, K]."""
-    if dispatch.split_path(projected) is KernelPath.PLAIN:
+    if dispatch.linear_path(projected) is KernelPath.PLAIN:
         keys, values = projected.chunk(2, dim=-1)
         return split_heads(keys, num_heads), split_heads(values, num_heads)
     split: tuple[Tensor, Tensor] = _SplitKeysValues.apply(  # type: ignore[no-untyped-call]

@@ -73,9 +73,7 @@ def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
 
 def shared_input(inputs: Tensor) -> Tensor:
     """Cast the input of several linear layers once, to the dtype of their products."""
-    if dispatch.shared_input_path(inputs) is KernelPath.PLAIN:
-        return inputs
-    return inputs.to(dispatch.product_dtype(inputs))
+    return inputs.to(dispatch.product_dtype(inputs)) if dispatch.shares_casts(inputs) else inputs
 
 
 # ------------------------------------------------------- the products of fused functions

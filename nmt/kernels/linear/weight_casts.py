@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from nmt.kernels import dispatch
-from nmt.kernels.dispatch import KernelPath
 from nmt.kernels.tensor_lists import copy_all_
 
 
@@ -35,7 +34,7 @@ class WeightCasts:
         nothing.
         """
         parameters = [getattr(layer, name) for layer, name in self._places]
-        if not parameters or dispatch.weight_casts_path(parameters[0]) is KernelPath.PLAIN:
+        if not parameters or not dispatch.casts_together(parameters[0]):
             yield
             return
         dtype = dispatch.product_dtype(parameters[0])

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from nmt.kernels import dispatch
-from nmt.kernels.dispatch import KernelPath
 
 
 def lay_out_for_search(layers: Iterable[nn.Linear]) -> None:
@@ -24,7 +23,7 @@ def lay_out_for_search(layers: Iterable[nn.Linear]) -> None:
     """
     for layer in layers:
         weight = layer.weight
-        if dispatch.weight_layout_path(weight) is KernelPath.FUSED:
+        if dispatch.lays_out_weights(weight):
             columns = weight.detach().t().contiguous()
             layer.weight = nn.Parameter(columns.t(), requires_grad=weight.requires_grad)
 
@@ -36,7 +35,7 @@ def cast_for_search(layers: Iterable[nn.Linear], dtype: torch.dtype) -> None:
     must be in ``dtype``. Do not train the model afterwards.
     """
     for layer in layers:
-        if dispatch.weight_layout_path(layer.weight) is KernelPath.FUSED:
+        if dispatch.lays_out_weights(layer.weight):
             for name, parameter in list(layer.named_parameters(recurse=False)):
                 cast = nn.Parameter(parameter.detach().to(dtype), requires_grad=False)
                 setattr(layer, name, cast)

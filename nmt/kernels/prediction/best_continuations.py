@@ -25,18 +25,29 @@ PIECES_PER_GROUP = 16
 
 
 @dataclass(frozen=True)
-class Continuations:
-    """The C best continuations of each sentence, best first; all tensors are [A, C].
+class Candidates:
+    """Continuations of the hypotheses of each sentence, best first; all tensors are [A, C].
 
     Attributes:
-        log_probs: Log-probability of the hypothesis with the new piece; -inf: no continuation.
-        beams: The beam that each continuation extends.
-        pieces: The piece that each continuation appends.
+        scores: Score of the hypothesis with the new piece; -inf: no continuation.
+        beams: The beam that each candidate extends.
+        pieces: The piece that each candidate appends.
     """
 
-    log_probs: Tensor
+    scores: Tensor
     beams: Tensor
     pieces: Tensor
+
+    def padded(self, count: int) -> "Candidates":
+        """Return at least C = ``count`` candidates; added ones have a score of -inf."""
+        missing = count - self.pieces.size(1)
+        if missing <= 0:
+            return self
+        return Candidates(
+            functional.pad(self.scores, (0, missing), value=float("-inf")),
+            functional.pad(self.beams, (0, missing)),
+            functional.pad(self.pieces, (0, missing)),
+        )
 
 
 Only = tuple[Tensor, int]
@@ -50,13 +61,15 @@ def best_continuations(
     *,
     excluded: Sequence[int] = (),
     only: Only | None = None,
-) -> Continuations:
+) -> Candidates:
     """Return the C = ``count`` best continuations of all beams of each sentence.
+
+    Their scores are log-probabilities.
 
     Args:
         logits: [A · M, V]; the beams of a sentence are adjacent.
         before: [A, M], float32, the log-probabilities of the hypotheses so far.
-        count: C. If there are fewer continuations, the last log-probabilities are -inf.
+        count: C. If there are fewer continuations, the last scores are -inf.
         excluded: Pieces that are never appended. The normalizer includes them.
         only: Sentences that only one piece may continue; None: no such sentences.
     """
@@ -68,7 +81,7 @@ def best_continuations(
 
 def plain_best_continuations(
     logits: Tensor, before: Tensor, count: int, excluded: Sequence[int], only: Only | None
-) -> Continuations:
+) -> Candidates:
     """Compute `best_continuations` from the log-softmax of all logits."""
     log_probs = logits.log_softmax(dim=1, dtype=torch.float32)
     for piece in excluded:
@@ -85,12 +98,13 @@ def plain_best_continuations(
         pieces = pieces.masked_fill(where, piece)
     totals = (best + before[:, :, None]).flatten(1)  # [A, M · C]
     totals, order = totals.topk(min(count, totals.size(1)))
-    return _padded(Continuations(totals, order // each, pieces.flatten(1).gather(1, order)), count)
+    found = Candidates(totals, order // each, pieces.flatten(1).gather(1, order))
+    return found.padded(count)
 
 
 def grouped_best_continuations(
     logits: Tensor, before: Tensor, count: int, excluded: Sequence[int], only: Only | None
-) -> Continuations:
+) -> Candidates:
     """Compute `best_continuations` from the greatest logits of groups of pieces."""
     sentences, beams = before.shape
     vocabulary = logits.size(1)
@@ -108,30 +122,17 @@ def grouped_best_continuations(
     totals = (found - normalizer.gather(1, owners)) + before.gather(1, owners)
     possible = _possible(vocabulary, PIECES_PER_GROUP * groups, tuple(excluded), logits.device)
     totals, order = top_k(totals + possible[members], min(count, totals.size(1)))
-    result = Continuations(totals, owners.gather(1, order), pieces.gather(1, order))
-    result = _padded(result, count)
+    result = Candidates(totals, owners.gather(1, order), pieces.gather(1, order)).padded(count)
     if only is None or not bool(only[0].any()):
         return result
     where, piece = only[0][:, None], only[1]
     totals = logits[:, piece].float().view(sentences, beams) - normalizer + before
     totals, order = totals.topk(min(count, beams))
-    alone = _padded(Continuations(totals, order, torch.full_like(order, piece)), count)
-    return Continuations(
-        torch.where(where, alone.log_probs, result.log_probs),
+    alone = Candidates(totals, order, torch.full_like(order, piece)).padded(count)
+    return Candidates(
+        torch.where(where, alone.scores, result.scores),
         torch.where(where, alone.beams, result.beams),
         torch.where(where, alone.pieces, result.pieces),
-    )
-
-
-def _padded(found: Continuations, count: int) -> Continuations:
-    """Return ``count`` continuations; added ones have a log-probability of -inf."""
-    missing = count - found.pieces.size(1)
-    if not missing:
-        return found
-    return Continuations(
-        functional.pad(found.log_probs, (0, missing), value=float("-inf")),
-        functional.pad(found.beams, (0, missing)),
-        functional.pad(found.pieces, (0, missing)),
     )
 
 

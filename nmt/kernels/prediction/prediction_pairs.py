@@ -6,11 +6,10 @@ Legend: N target pieces, O size of a model's hidden vectors, V vocabulary.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from nmt.kernels.precision import without_autocast
+from nmt.kernels.precision import at_least_float32, without_autocast
 from nmt.kernels.prediction import chunk_sizes
 
 
@@ -53,9 +52,9 @@ def summed_by_piece(
         second_weight: Tensor,
         real: Tensor | None,
     ) -> Tensor:
+        products = (first @ first_weight.type_as(first).T, second @ second_weight.type_as(second).T)
         log_probs = (
-            ((hidden @ weight.type_as(hidden).T).float() / temperature).log_softmax(dim=-1)
-            for hidden, weight in ((first, first_weight), (second, second_weight))
+            (at_least_float32(logits) / temperature).log_softmax(dim=-1) for logits in products
         )
         with without_autocast(first):
             terms = function(*log_probs)
@@ -63,7 +62,7 @@ def summed_by_piece(
 
     # A chunk and its gradient need about ten float32 values per logit.
     rows = chunk_sizes.logits_rows(len(one.weight), one.hidden, bytes_per_logit=40)
-    total = torch.zeros((), device=one.hidden.device)
+    total = at_least_float32(one.hidden.new_zeros(()))
     for start in range(0, len(one.hidden), rows):
         part = slice(start, start + rows)
         tensors = one.hidden[part], one.weight, other.hidden[part], other.weight

@@ -59,7 +59,7 @@ def run_sequence(
     """Run a recurrent layer over a sequence.
 
     Args:
-        kind: ``gru`` or ``lstm``; other cells have only the plain path.
+        kind: ``gru`` or ``lstm``.
         step: The formula of the cell.
         gates: [T, B, G · U], the projected inputs of all steps.
         state: The state before the first step, [B, U], or [B, 2 · U] of an LSTM.
@@ -72,7 +72,7 @@ def run_sequence(
         States h after each step, [T, B, U], in the dtype of the gates.
     """
     state = state.type_as(gates)
-    if dispatch.recurrent_path(kind) is KernelPath.PLAIN:
+    if dispatch.recurrent_path() is KernelPath.PLAIN:
         return plain_sequence(step, gates, state, weight, bias, mask, reverse=reverse)
     padded = None if mask is None else ~mask[:, :, None]
     function = {"gru": _GruSequence, "lstm": _LstmSequence}[kind]
@@ -104,7 +104,7 @@ def run_projected_sequence(
     Returns:
         States h after each step, [B, T, U], in the dtype of the gates.
     """
-    if dispatch.projected_sequence_path(kind, inputs) is KernelPath.TORCH:
+    if dispatch.projected_sequence_path(inputs) is KernelPath.TORCH:
         weights = projection.weight, weight, projection.bias, bias
         return torch_sequence(kind, inputs, state, weights, TORCH_GATES[kind])
     gates = projection(inputs).transpose(0, 1)

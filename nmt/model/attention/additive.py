@@ -11,13 +11,12 @@ from torch import Tensor, nn
 from nmt.config.model import LARGEST_SIZE
 from nmt.config.setting import setting
 from nmt.kernels.attention.additive_scores import additive_scores
-from nmt.kernels.recurrent.repeated_linear import Project, plain_project
 from nmt.model.attention.core import Attention
 from nmt.model.attention.coverage import CoverageKind, build_coverage, coverage_setting
 from nmt.model.attention.memory import AttentionMemory
 from nmt.model.attention.settings import BuiltAttention, ScoreCost, WindowedAttentionConfig
 from nmt.model.attention.window import Window
-from nmt.model.layers import Linear
+from nmt.model.layers import Linear, RepeatedLinear
 
 
 class AdditiveAttention(Attention):
@@ -34,7 +33,7 @@ class AdditiveAttention(Attention):
     ) -> None:
         """Score pairs of a query of ``query_size`` and a state of ``memory_size``; A = ``size``."""
         super().__init__(window)
-        self.query_projection = nn.Linear(query_size, size, bias=False)
+        self.query_projection = RepeatedLinear(query_size, size, bias=False)
         self.key_projection = Linear(memory_size, size)
         self.score_vector = nn.Linear(size, 1, bias=False)
 
@@ -42,17 +41,10 @@ class AdditiveAttention(Attention):
         """Compute the keys U h_s + b once; the values are the states themselves."""
         return AttentionMemory(self.key_projection(states), states, mask[:, None, :])
 
-    def scores(
-        self,
-        query: Tensor,
-        keys: Tensor,
-        coverage: Tensor | None = None,
-        project: Project = plain_project,
-    ) -> Tensor:
+    def scores(self, query: Tensor, keys: Tensor, coverage: Tensor | None = None) -> Tensor:
         """Return v · tanh(W query + keys + coverage), [B, T, S]."""
         keys = keys[:, None] if coverage is None else keys[:, None] + coverage  # [B, 1 or T, S, A]
-        queries = project(self.query_projection, query)
-        return additive_scores(queries, keys, self.score_vector)
+        return additive_scores(self.query_projection(query), keys, self.score_vector)
 
 
 def additive_cost(

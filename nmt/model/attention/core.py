@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from nmt.kernels.attention.attention_mask import allowed
 from nmt.kernels.attention.scaled_dot_product import masked_softmax
-from nmt.kernels.recurrent.repeated_linear import Project, loop_product, plain_project
+from nmt.kernels.recurrent.loop_over_time import repeated_product
 from nmt.model.attention.memory import AttentionMemory, AttentionOutput
 from nmt.model.attention.window import Window
 from nmt.model.layers import Dropout
@@ -38,22 +38,13 @@ class Attention(nn.Module, ABC):
         """Project encoder states [B, S, M] with mask [B, S] to keys and values."""
 
     @abstractmethod
-    def scores(
-        self,
-        query: Tensor,
-        keys: Tensor,
-        coverage: Tensor | None = None,
-        project: Project = plain_project,
-    ) -> Tensor:
+    def scores(self, query: Tensor, keys: Tensor, coverage: Tensor | None = None) -> Tensor:
         """Return the unnormalized scores [B, ..., T, S] of queries [B, T, Q] and keys.
 
         Args:
             query: [B, T, Q].
             keys: The keys that `build_memory` computed.
             coverage: [B, T, S, A], added inside the tanh; None for scores without coverage.
-            project: Called as ``project(layer, query)`` to apply a linear layer to the query.
-                `plain_project` calls the layer. The decoder's loop over time passes another
-                function, which computes the gradient of the layer's weight for all steps at once.
         """
 
     def forward(
@@ -62,20 +53,19 @@ class Attention(nn.Module, ABC):
         memory: AttentionMemory,
         positions: Tensor | None = None,
         coverage: Tensor | None = None,
-        project: Project = plain_project,
     ) -> AttentionOutput:
         """Attend from queries [B, T, Q] at target positions [T], or [1] if all are the same.
 
-        Only a window uses the positions; None: 0 to T - 1. `scores` describes the other arguments.
+        Only a window uses the positions; None: 0 to T - 1. `scores` describes ``coverage``.
         """
-        scores = self.scores(query, memory.keys, coverage, project)
+        scores = self.scores(query, memory.keys, coverage)
         weights = self._weights(scores, query, memory, positions)
-        context = self.context(self.dropout(weights), memory.values, project)
+        context = self.context(self.dropout(weights), memory.values)
         return AttentionOutput(context, weights)
 
-    def context(self, weights: Tensor, values: Tensor, project: Project = plain_project) -> Tensor:
+    def context(self, weights: Tensor, values: Tensor) -> Tensor:
         """Return the sums [B, T, M] of values [B, S, M] weighted by [B, T, S]."""
-        return loop_product(project, weights.type_as(values), values)
+        return repeated_product(weights.type_as(values), values)
 
     def _weights(
         self, scores: Tensor, query: Tensor, memory: AttentionMemory, positions: Tensor | None

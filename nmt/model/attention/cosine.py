@@ -5,16 +5,16 @@ Legend: B batch, T target length, S source length.
 
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from nmt.kernels.precision import at_least_float32
-from nmt.kernels.recurrent.repeated_linear import Project, loop_product, plain_project
+from nmt.kernels.recurrent.loop_over_time import repeated_product
 from nmt.model.attention.core import Attention
 from nmt.model.attention.memory import AttentionMemory
 from nmt.model.attention.settings import BuiltAttention, LuongAttentionConfig, ScoreCost
 from nmt.model.attention.window import Window
-from nmt.model.layers import Linear
+from nmt.model.layers import Linear, RepeatedLinear
 
 SMALLEST_NORM = 1e-6
 """The divisor is at least this, so the cosine of a vector of zeros is 0."""
@@ -33,24 +33,18 @@ class CosineAttention(Attention):
         """Score pairs of a query of ``query_size`` and an encoder state of ``memory_size``."""
         super().__init__(window)
         self.key_projection = Linear(memory_size, query_size, bias=False)
-        self.key_strength = nn.Linear(query_size, 1)
+        self.key_strength = RepeatedLinear(query_size, 1)
 
     def build_memory(self, states: Tensor, mask: Tensor) -> AttentionMemory:
         """Compute the keys W h_s / |W h_s| once; the values are the states themselves."""
         keys = self.key_projection(states)
         return AttentionMemory(_unit(keys).type_as(keys), states, mask[:, None, :])
 
-    def scores(
-        self,
-        query: Tensor,
-        keys: Tensor,
-        coverage: Tensor | None = None,
-        project: Project = plain_project,
-    ) -> Tensor:
+    def scores(self, query: Tensor, keys: Tensor, coverage: Tensor | None = None) -> Tensor:
         """Return β_t times the cosines of all pairs, [B, T, S]."""
         assert coverage is None
-        strength = functional.softplus(at_least_float32(project(self.key_strength, query)))
-        cosines = loop_product(project, _unit(query).type_as(keys), keys, transposed=True)
+        strength = functional.softplus(at_least_float32(self.key_strength(query)))
+        cosines = repeated_product(_unit(query).type_as(keys), keys, transposed=True)
         return strength * cosines
 
 

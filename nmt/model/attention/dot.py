@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from nmt.kernels.recurrent.repeated_linear import Project, loop_product, plain_project
+from nmt.kernels.recurrent.loop_over_time import repeated_product
 from nmt.model.attention.core import Attention
 from nmt.model.attention.memory import AttentionMemory
 from nmt.model.attention.settings import BuiltAttention, LuongAttentionConfig, ScoreCost
@@ -42,17 +42,10 @@ class DotAttention(Attention):
         states = self.resize(states)
         return AttentionMemory(states, states, mask[:, None, :])
 
-    def scores(
-        self,
-        query: Tensor,
-        keys: Tensor,
-        coverage: Tensor | None = None,
-        project: Project = plain_project,
-    ) -> Tensor:
+    def scores(self, query: Tensor, keys: Tensor, coverage: Tensor | None = None) -> Tensor:
         """Return query · key, or query · key / sqrt(size), for all pairs, [B, T, S]."""
         assert coverage is None
-        scaled = (query * self.scale).type_as(keys)
-        return loop_product(project, scaled, keys, transposed=True)
+        return repeated_product((query * self.scale).type_as(keys), keys, transposed=True)
 
 
 def dot_cost(query_size: int, memory_size: int) -> ScoreCost:

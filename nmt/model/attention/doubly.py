@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from nmt.kernels.attention.attention_mask import AttentionMask
-from nmt.kernels.recurrent.repeated_linear import Project, plain_project
 from nmt.model.attention.additive import AdditiveAttention
 from nmt.model.attention.core import Attention
 from nmt.model.attention.double_memory import DoubleMemory, joined_weights
 from nmt.model.attention.memory import AttentionMemory, AttentionOutput
+from nmt.model.layers import RepeatedLinear
 
 
 class Gate(nn.Module):
@@ -25,11 +25,12 @@ class Gate(nn.Module):
     def __init__(self, query_size: int) -> None:
         """Learn w and b for queries of ``query_size`` = Q."""
         super().__init__()
-        self.score = nn.Linear(query_size, 1)
+        self.score = RepeatedLinear(query_size, 1)
 
-    def forward(self, query: Tensor, project: Project = plain_project) -> Tensor:
+    def forward(self, query: Tensor) -> Tensor:
         """Return the gate [B, T, 1] of queries [B, T, Q]."""
-        return project(self.score, query).sigmoid()
+        score: Tensor = self.score(query)
+        return score.sigmoid()
 
 
 class DoublyAttention(Attention):
@@ -50,11 +51,8 @@ class DoublyAttention(Attention):
         super().__init__(None)
         self.text = text
         self.regions = AdditiveAttention(query_size, region_size, query_size)
+        self.text.dropout = self.regions.dropout = self.dropout  # the decoder sets its probability
         self.gate = Gate(query_size)
-
-    def share_dropout(self) -> None:
-        """Use the dropout of this attention for text and regions."""
-        self.text.dropout = self.regions.dropout = self.dropout
 
     def build_memory(self, states: Tensor, mask: Tensor) -> AttentionMemory:
         """Project the states of the text; `build_double_memory` also projects the regions."""
@@ -68,15 +66,9 @@ class DoublyAttention(Attention):
         text, second = (replace(one, mask=AttentionMask.of(one.mask)) for one in memories)
         return DoubleMemory.join(text, second)
 
-    def scores(
-        self,
-        query: Tensor,
-        keys: Tensor,
-        coverage: Tensor | None = None,
-        project: Project = plain_project,
-    ) -> Tensor:
+    def scores(self, query: Tensor, keys: Tensor, coverage: Tensor | None = None) -> Tensor:
         """Return the scores of the text."""
-        return self.text.scores(query, keys, coverage, project)
+        return self.text.scores(query, keys, coverage)
 
     def forward(
         self,
@@ -84,13 +76,12 @@ class DoublyAttention(Attention):
         memory: AttentionMemory,
         positions: Tensor | None = None,
         coverage: Tensor | None = None,
-        project: Project = plain_project,
     ) -> AttentionOutput:
         """Attend to text and regions from queries [B, T, Q]; see `Attention.forward`."""
         assert isinstance(memory, DoubleMemory)
         assert memory.regions is not None
-        text = self.text(query, memory.text, positions, coverage, project)
-        regions = self.regions(query, memory.regions, positions, None, project)
-        image = self.gate(query, project) * regions.context
+        text = self.text(query, memory.text, positions, coverage)
+        regions = self.regions(query, memory.regions, positions)
+        image = self.gate(query) * regions.context
         context = torch.cat([text.context, image.type_as(text.context)], dim=-1)
         return AttentionOutput(context, joined_weights(text.weights, regions.weights))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from nmt.kernels.recurrent.repeated_linear import Project, loop_product, plain_project
+from nmt.kernels.recurrent.loop_over_time import repeated_product
 from nmt.model.attention.core import Attention
 from nmt.model.attention.memory import AttentionMemory
 from nmt.model.attention.settings import BuiltAttention, LuongAttentionConfig, ScoreCost
@@ -27,16 +27,10 @@ class GeneralAttention(Attention):
         """Compute the keys W h_s once; the values are the states themselves."""
         return AttentionMemory(self.key_projection(states), states, mask[:, None, :])
 
-    def scores(
-        self,
-        query: Tensor,
-        keys: Tensor,
-        coverage: Tensor | None = None,
-        project: Project = plain_project,
-    ) -> Tensor:
+    def scores(self, query: Tensor, keys: Tensor, coverage: Tensor | None = None) -> Tensor:
         """Return query · key for all pairs, [B, T, S]."""
         assert coverage is None
-        return loop_product(project, query.type_as(keys), keys, transposed=True)
+        return repeated_product(query.type_as(keys), keys, transposed=True)
 
 
 @dataclass(kw_only=True)

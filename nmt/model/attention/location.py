@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nmt.config.setting import setting
-from nmt.kernels.recurrent.repeated_linear import Project, plain_project
 from nmt.model.attention.core import Attention
 from nmt.model.attention.memory import AttentionMemory
 from nmt.model.attention.settings import BuiltAttention, LuongAttentionConfig, ScoreCost
@@ -38,13 +37,7 @@ class LocationAttention(Attention):
         has_score = positions < self.position_scores.out_features
         return AttentionMemory(states[:, :, :0], states, (mask & has_score)[:, None, :])
 
-    def scores(
-        self,
-        query: Tensor,
-        keys: Tensor,
-        coverage: Tensor | None = None,
-        project: Project = plain_project,
-    ) -> Tensor:
+    def scores(self, query: Tensor, keys: Tensor, coverage: Tensor | None = None) -> Tensor:
         """Return W query, truncated or padded to the source length, [B, T, S]."""
         assert coverage is None
         scores: Tensor = self.position_scores(query)  # [B, T, P]

@@ -8,7 +8,6 @@ attention (Shazeer 2019). 1 < G < H is grouped-query attention (Ainslie et al. 2
 from torch import Tensor, nn
 
 from nmt.kernels.attention import scaled_dot_product as sdpa
-from nmt.kernels.chosen_rows import at_rows
 from nmt.model.attention.memory import AttentionMemory, AttentionOutput, Mask
 from nmt.model.attention.relative import NO_POSITIONS, RelativePositions
 from nmt.model.attention.rotary import rotate
@@ -60,7 +59,7 @@ class MultiHeadAttention(nn.Module):
 
     def queries(self, query: Tensor, positions: RelativePositions = NO_POSITIONS) -> Tensor:
         """Project queries [B, T, D] to heads [B, H, T, K]."""
-        heads = at_rows(self.query_projection, query, positions.rows)
+        heads = positions.rows.apply(self.query_projection, query)
         heads = sdpa.split_heads(heads, self.num_heads)
         normal = heads if self.query_norm is None else self.query_norm(heads)
         return rotate(normal, positions.rotation)
@@ -80,7 +79,7 @@ class MultiHeadAttention(nn.Module):
             context = self.context(self.dropout(weights), values, positions)
             return AttentionOutput(context, weights if need_weights else None)
         joined = memory.attend(heads, positions.bias, self.dropout.rate)
-        return AttentionOutput(at_rows(self.output_projection, joined, positions.rows), None)
+        return AttentionOutput(positions.rows.apply(self.output_projection, joined), None)
 
     def scores(
         self, heads: Tensor, keys: Tensor, positions: RelativePositions = NO_POSITIONS

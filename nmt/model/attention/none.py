@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from nmt.kernels.recurrent.repeated_linear import Project, plain_project
 from nmt.model.attention.memory import AttentionMemory, AttentionOutput
 from nmt.model.attention.settings import BuildableAttentionConfig, BuiltAttention, ScoreCost
 from nmt.model.interfaces import EncoderOutput
@@ -30,7 +29,6 @@ class FixedContext(nn.Module):
         memory: AttentionMemory,
         positions: Tensor | None = None,
         coverage: Tensor | None = None,
-        project: Project = plain_project,
     ) -> AttentionOutput:
         """Return the summary as context [B, T, D]; there are no weights."""
         return AttentionOutput(memory.values.expand(-1, query.size(1), -1), None)
@@ -44,7 +42,7 @@ class NoAttentionConfig(BuildableAttentionConfig):
     name: str = "none"
 
     def build(self, query_size: int, memory_size: int) -> BuiltAttention:
-        """Return no attention: `nmt.model.build` then gives the decoder a `FixedContext`."""
+        """Return no attention: the decoder then has a `FixedContext`."""
         return BuiltAttention(None, memory_size)
 
     def score_cost(self, query_size: int, memory_size: int) -> ScoreCost:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from nmt.config.setting import setting
-from nmt.kernels.recurrent.repeated_linear import Project, plain_project
 from nmt.model.attention.core import Attention
 from nmt.model.attention.memory import AttentionMemory
 from nmt.model.attention.multi_head import MultiHeadAttention
@@ -30,18 +29,12 @@ class RecurrentMultiHeadAttention(Attention):
         """Project encoder states to keys and values, each [B, H, S, K]."""
         return self.heads.build_memory(states, mask[:, None, None, :])
 
-    def scores(
-        self,
-        query: Tensor,
-        keys: Tensor,
-        coverage: Tensor | None = None,
-        project: Project = plain_project,
-    ) -> Tensor:
+    def scores(self, query: Tensor, keys: Tensor, coverage: Tensor | None = None) -> Tensor:
         """Return the scaled dot products of each head, [B, H, T, S]."""
         assert coverage is None
         return self.heads.scores(self.heads.queries(query), keys)
 
-    def context(self, weights: Tensor, values: Tensor, project: Project = plain_project) -> Tensor:
+    def context(self, weights: Tensor, values: Tensor) -> Tensor:
         """Average the values of each head, then join and project the heads, [B, T, query_size]."""
         return self.heads.context(weights, values)
 

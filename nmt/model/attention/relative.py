@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 
-from nmt.kernels.chosen_rows import ChosenRows
+from nmt.kernels.chosen_rows import ALL_ROWS, Rows
 
 
 @dataclass(frozen=True)
@@ -20,18 +20,18 @@ class RelativePositions:
         rotation: Cosines and sines [T, K / 2] that rotate the queries and the new keys.
         distances: [T, S], key minus query position, clipped and shifted so that the least is 0.
         in_step: The positions [T] of queries and [S] of keys in a step of search.
-        rows: The queries whose contexts are needed, B and T joined; None: all.
+        rows: The queries whose contexts are needed.
     """
 
     bias: Tensor | None = None
     rotation: tuple[Tensor, Tensor] | None = None
     distances: Tensor | None = None
     in_step: tuple[Tensor, Tensor] | None = None
-    rows: ChosenRows | None = None
+    rows: Rows = ALL_ROWS
 
-    def of_rows(self, rows: ChosenRows | None) -> "RelativePositions":
-        """Return the same positions for only these queries; None: all."""
-        return self if rows is None else replace(self, rows=rows)
+    def of_rows(self, rows: Rows) -> "RelativePositions":
+        """Return the same positions for these queries."""
+        return replace(self, rows=rows)
 
 
 NO_POSITIONS = RelativePositions()

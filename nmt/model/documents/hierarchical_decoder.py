@@ -168,7 +168,7 @@ class HierarchicalDecoder(TransformerDecoder):
     ) -> DecoderOutput:
         """Decode each sentence of rows of ids [B, T] separately."""
         ids = ids.masked_fill(ids == self._separator, BOS)
-        embedded = self.positioned.in_sentences(ids, segments.positions)
+        embedded = self.positioned(ids, segments.positions, ids.size(1))
         causal = torch.ones(ids.size(1), ids.size(1), dtype=torch.bool, device=ids.device).tril()
         sources = self._source(encoder_output, self._source_mask(encoder_output, segments))
         mask = AttentionMask(segments.within & causal)

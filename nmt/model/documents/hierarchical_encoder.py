@@ -87,6 +87,6 @@ class HierarchicalEncoder(TransformerEncoder):
     def _sentences(self, source_ids: Tensor, segments: Segments) -> tuple[Tensor, DepthUse | None]:
         """Encode each sentence of the rows separately, [B, S, D]."""
         steps = torch.arange(source_ids.size(1), device=source_ids.device)
-        embedded = self.positioned.in_sentences(source_ids, segments.positions)
+        embedded = self.positioned(source_ids, segments.positions, source_ids.size(1))
         mask = AttentionMask(segments.within)
         return self._run(embedded, mask, self.relative(steps, steps), segments.real)

@@ -59,18 +59,27 @@ def sequence_loss(
         coverage_weight: Weight of `nmt.model.losses.attention_loss.coverage_loss` (lambda of See et
             al. 2017, eq. 13).
     """
-    output = model(
+    need_weights = needs_attention_weights(guided, coverage_weight)
+    output = teacher_forced_output(model, batch, need_weights=need_weights)
+    return output_loss(
+        model, output, batch, label_smoothing, guided=guided, coverage_weight=coverage_weight
+    )
+
+
+def teacher_forced_output(
+    model: TranslationModel, batch: Batch, *, need_weights: bool
+) -> DecoderOutput:
+    """Run the model on a batch; its inputs are the known targets (teacher forcing)."""
+    output: DecoderOutput = model(
         batch.source_ids,
         batch.source_mask,
         batch.target_input_ids,
-        need_weights=needs_attention_weights(guided, coverage_weight),
+        need_weights=need_weights,
         source_lengths=batch.source_lengths,
         packing=batch.packing,
         regions=batch.regions,
     )
-    return output_loss(
-        model, output, batch, label_smoothing, guided=guided, coverage_weight=coverage_weight
-    )
+    return output
 
 
 def needs_attention_weights(guided: GuidedAlignmentConfig | None, coverage_weight: float) -> bool:

@@ -11,10 +11,7 @@ import torch
 from torch import Tensor
 
 from nmt.config.model import RnnDecoderConfig
-from nmt.kernels.recurrent.repeated_linear import Project
-from nmt.model.attention.core import Attention
-from nmt.model.attention.coverage import Coverage
-from nmt.model.attention.none import FixedContext
+from nmt.model.attention.settings import BuiltAttention
 from nmt.model.interfaces import DecoderOutput
 from nmt.model.layers import Linear
 from nmt.model.recurrent.rnn_decoder import RnnDecoder, RnnState, stack_steps, step_positions
@@ -39,27 +36,20 @@ class AttendFirstDecoder(RnnDecoder):
         config: RnnDecoderConfig,
         vocab_size: int,
         memory_size: int,
-        attention: Attention | FixedContext,
-        coverage: Coverage | None = None,
-        maxout_size: int | None = None,
-        context_size: int | None = None,
+        built: BuiltAttention,
     ) -> None:
-        """Build the decoder for a vocabulary and an encoder of ``memory_size``.
-
-        ``context_size`` is the size of a context; None: ``memory_size``.
-        """
-        context_size = context_size or memory_size
-        shared = vocab_size, memory_size, attention, context_size, coverage, context_size
-        super().__init__(config, *shared)
-        self.maxout = maxout_size is not None
-        self.output_size = maxout_size or config.hidden_size
+        """Build the decoder; see `RnnDecoder`. The fed vector is the context."""
+        super().__init__(config, vocab_size, memory_size, built, fed_size=built.context_size)
+        units = built.maxout_size
+        self.maxout = units is not None
+        self.output_size = units or config.hidden_size
         self.readout = Linear(
-            config.hidden_size + context_size + config.embedding_size,
-            2 * maxout_size if maxout_size else config.hidden_size,
+            config.hidden_size + built.context_size + config.embedding_size,
+            2 * units if units else config.hidden_size,
         )
 
     def _run_step_by_step(
-        self, embedded: Tensor, state: RnnState, project: Project
+        self, embedded: Tensor, state: RnnState
     ) -> tuple[DecoderOutput, RnnState]:
         layer_states, coverage, memory = state.layer_states, state.coverage, state.memory
         previous, updated, contexts, weights = [], [], [], []  # one element [A, N, ...] per step
@@ -67,9 +57,9 @@ class AttendFirstDecoder(RnnDecoder):
         steps = self.embedding_gates(embedded).unbind(1)  # [A · N, G · U] of each step
         for gates, position in zip(steps, positions.split(1), strict=True):
             query = self._query(layer_states, memory)  # [A, N, U]
-            attended, coverage = self._attend(query, memory, position, coverage, project)
+            attended, coverage = self._attend(query, memory, position, coverage)
             context = attended.context.flatten(0, 1)
-            layer_states = self._update(gates, context, layer_states, project)
+            layer_states = self._update(gates, context, layer_states)
             previous.append(query)
             updated.append(self._query(layer_states, memory))
             contexts.append(attended.context)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from nmt.config.model import Cell
 from nmt.kernels.recurrent.recurrent_step import gru_step
-from nmt.kernels.recurrent.repeated_linear import Project, plain_project
+from nmt.model.layers import RepeatedLinear
 
 
 class RecurrentCell(nn.Module, ABC):
@@ -23,7 +23,7 @@ class RecurrentCell(nn.Module, ABC):
         """Build a cell of U = ``hidden_size`` units."""
         super().__init__()
         self.hidden_size = hidden_size
-        self.state_projection = nn.Linear(hidden_size, self.num_gates * hidden_size)
+        self.state_projection = RepeatedLinear(hidden_size, self.num_gates * hidden_size)
 
     @property
     @abstractmethod
@@ -44,13 +44,9 @@ class RecurrentCell(nn.Module, ABC):
     def step(gates: Tensor, state_gates: Tensor, state: Tensor) -> Tensor:
         """Return the next state, given the projections W x and U h, each [B, G · U]."""
 
-    def forward(self, gates: Tensor, state: Tensor, project: Project = plain_project) -> Tensor:
-        """Return the state after ``state``, given the projected input ``gates`` [B, G · U].
-
-        ``project`` applies the projection of the state; see
-        `nmt.kernels.recurrent.repeated_linear`.
-        """
-        return self.step(gates, project(self.state_projection, self.hidden(state)), state)
+    def forward(self, gates: Tensor, state: Tensor) -> Tensor:
+        """Return the state after ``state``, given the projected input ``gates`` [B, G · U]."""
+        return self.step(gates, self.state_projection(self.hidden(state)), state)
 
 
 class GruCell(RecurrentCell):

@@ -18,15 +18,16 @@ from torch import Tensor, nn
 
 from nmt.config.model import Bridge, CopyKind, RnnDecoderConfig
 from nmt.kernels.attention.attention_mask import AttentionMask
-from nmt.kernels.recurrent.repeated_linear import Project, loop_projection, plain_project
+from nmt.kernels.recurrent.loop_over_time import loop_over_time
 from nmt.model.attention.core import Attention
-from nmt.model.attention.coverage import Coverage, CoverageState
+from nmt.model.attention.coverage import CoverageState
 from nmt.model.attention.doubly import DoublyAttention
 from nmt.model.attention.memory import AttentionMemory, AttentionOutput
 from nmt.model.attention.none import FixedContext
+from nmt.model.attention.settings import BuiltAttention
 from nmt.model.beams import parent_rows, sentence_rows
 from nmt.model.interfaces import Decoder, DecoderOutput, DecoderState, EncoderOutput
-from nmt.model.layers import Dropout, Linear, Modules
+from nmt.model.layers import Dropout, Linear, Modules, RepeatedLinear
 from nmt.model.pointer import Copying, Pointer
 from nmt.model.recurrent.recurrent_cells import CELLS, RecurrentCell
 from nmt.model.structured_dropout import WordDropout
@@ -55,23 +56,11 @@ class RnnState(DecoderState):
 
     def select(self, sentences: Tensor) -> "RnnState":
         """Return the state of these sentences [R], in this order."""
-        state = replace(
-            self,
-            memory=self.memory.select(sentences),
-            coverage=None if self.coverage is None else self.coverage.select(sentences),
-            source_ids=self._source_ids_of(sentences),
-        )
-        return state._with_rows(sentence_rows(sentences, self._beams))
+        return self._of_sentences(sentences, self.memory.select(sentences))
 
     def keep(self, sentences: Tensor) -> "RnnState":
         """Return the state of these sentences [R]; see `DecoderState.keep`."""
-        state = replace(
-            self,
-            memory=self.memory.keep(sentences),
-            coverage=None if self.coverage is None else self.coverage.select(sentences),
-            source_ids=self._source_ids_of(sentences),
-        )
-        return state._with_rows(sentence_rows(sentences, self._beams))
+        return self._of_sentences(sentences, self.memory.keep(sentences))
 
     def reorder(self, parents: Tensor) -> "RnnState":
         """Return the state of the beams ``parents`` [A, N] of each sentence."""
@@ -83,9 +72,16 @@ class RnnState(DecoderState):
     def _beams(self) -> int:
         return len(self.layer_states[0]) // len(self.memory.values)
 
-    def _source_ids_of(self, sentences: Tensor) -> Tensor | None:
-        ids = self.source_ids
-        return None if ids is None else ids.index_select(0, sentences)
+    def _of_sentences(self, sentences: Tensor, memory: AttentionMemory) -> "RnnState":
+        """Return the state of these sentences [R] with their memory."""
+        coverage, ids, beams = self.coverage, self.source_ids, self._beams
+        state = replace(
+            self,
+            memory=memory,
+            coverage=None if coverage is None else coverage.select(sentences),
+            source_ids=None if ids is None else ids.index_select(0, sentences),
+        )
+        return state._with_rows(sentence_rows(sentences, beams))
 
     def _with_rows(self, rows: Tensor) -> "RnnState":
         return replace(
@@ -109,8 +105,8 @@ class RnnDecoder(Decoder):
     steps, so training computes it for all steps at once. The second term (``fed_gates``) is
     computed step by step.
 
-    ``project`` applies the linear layers of a step. In the loop over a whole target, it records the
-    steps and computes the gradient of each weight once (`nmt.kernels.recurrent.repeated_linear`).
+    In the loop over a whole target, `RepeatedLinear` layers compute the gradient of each weight
+    once for all steps (`nmt.kernels.recurrent.loop_over_time`).
     """
 
     def __init__(
@@ -118,26 +114,31 @@ class RnnDecoder(Decoder):
         config: RnnDecoderConfig,
         vocab_size: int,
         memory_size: int,
-        attention: Attention | FixedContext,
+        built: BuiltAttention,
         fed_size: int,
-        coverage: Coverage | None,
-        context_size: int,
     ) -> None:
-        """Build the stack; ``fed_size`` = F is 0 if the embedding is the only input."""
+        """Build the stack for a vocabulary and an encoder of ``memory_size``.
+
+        Args:
+            config: Settings of the decoder.
+            vocab_size: Pieces of the vocabulary.
+            memory_size: Size of the encoder's summary.
+            built: The attention, its coverage and the size D of its contexts.
+            fed_size: F; 0 if the embedding is the only input.
+        """
         super().__init__()
         self.output_size = config.hidden_size
-        self.attends = isinstance(attention, Attention)
+        self.attends = built.attention is not None
         self.embedding = nn.Embedding(vocab_size, config.embedding_size)
-        self.attention = attention
-        if isinstance(attention, Attention):
-            attention.dropout.probability = config.attention_dropout
-        if isinstance(attention, DoublyAttention):
-            attention.share_dropout()
-        self.coverage = coverage
-        self.copies = self.reads_source_ids = config.copy == CopyKind.POINTER
+        self.attention: Attention | FixedContext = built.attention or FixedContext()
+        if built.attention is not None:
+            built.attention.dropout.probability = config.attention_dropout
+        self.coverage = built.coverage
+        self.reads_source_ids = config.copy == CopyKind.POINTER
         self.pointer = None
-        if self.copies:
-            self.pointer = Pointer(context_size, config.hidden_size, config.embedding_size)
+        if self.reads_source_ids:
+            sizes = built.context_size, config.hidden_size, config.embedding_size
+            self.pointer = Pointer(*sizes)
         self.word_dropout = WordDropout(config.word_dropout)
         self.dropout = Dropout(config.dropout)
         self.cells = Modules[RecurrentCell](
@@ -146,8 +147,10 @@ class RnnDecoder(Decoder):
         first = self.cells[0]
         gates, size = first.gates_size, first.hidden_size
         self.embedding_gates = Linear(config.embedding_size, gates)
-        self.fed_gates = nn.Linear(fed_size, gates, bias=False) if fed_size else None
-        self.layer_gates = Modules[nn.Linear](nn.Linear(size, gates) for _ in self.cells[1:])
+        self.fed_gates = RepeatedLinear(fed_size, gates, bias=False) if fed_size else None
+        self.layer_gates = Modules[RepeatedLinear](
+            RepeatedLinear(size, gates) for _ in self.cells[1:]
+        )
         self.bridge_kind = config.bridge
         states_size = first.state_size * config.num_layers
         self.bridge = None if config.bridge == Bridge.ZERO else Linear(memory_size, states_size)
@@ -168,7 +171,7 @@ class RnnDecoder(Decoder):
         """Advance by one piece; see `Decoder.step`."""
         assert isinstance(state, RnnState)
         embedded = self.dropout(self.embedding(previous_ids))
-        steps, state = self._run_step_by_step(embedded[:, None], state, plain_project)
+        steps, state = self._run_step_by_step(embedded[:, None], state)
         weights = None
         if need_weights and steps.weights is not None:
             weights = steps.weights.permute(0, 3, 1, 2, 4).flatten(0, 1)  # [A, L, H, N, S] before
@@ -186,11 +189,12 @@ class RnnDecoder(Decoder):
 
     def _run_whole_target(self, embedded: Tensor, state: RnnState) -> DecoderOutput:
         """Run over embeddings [B, T, E] of whole targets; subclasses may avoid the loop."""
-        return self._run_step_by_step(embedded, state, loop_projection())[0]
+        with loop_over_time():
+            return self._run_step_by_step(embedded, state)[0]
 
     @abstractmethod
     def _run_step_by_step(
-        self, embedded: Tensor, state: RnnState, project: Project
+        self, embedded: Tensor, state: RnnState
     ) -> tuple[DecoderOutput, RnnState]:
         """Run over embeddings [A · N, T, E] in a loop over T; return the output and the new state.
 
@@ -241,16 +245,15 @@ class RnnDecoder(Decoder):
         memory: AttentionMemory,
         positions: Tensor,
         coverage: CoverageState | None,
-        project: Project,
     ) -> tuple[AttentionOutput, CoverageState | None]:
         """Attend from the query [A, N, U] of a step; return the output and the new coverage.
 
         Without coverage, ``query`` may have T steps, [B, T, U], at ``positions`` [T].
         """
         if self.coverage is None or coverage is None:
-            return self.attention(query, memory, positions, None, project), None
+            return self.attention(query, memory, positions), None
         term = self.coverage(coverage)
-        attended: AttentionOutput = self.attention(query, memory, positions, term, project)
+        attended: AttentionOutput = self.attention(query, memory, positions, term)
         assert attended.weights is not None
         weights = memory.text_weights(attended.weights)
         return attended, self.coverage.advance(coverage, weights)
@@ -266,7 +269,7 @@ class RnnDecoder(Decoder):
         return tuple(first.split(width, dim=1))
 
     def _update(
-        self, gates: Tensor, fed: Tensor | None, layer_states: Sequence[Tensor], project: Project
+        self, gates: Tensor, fed: Tensor | None, layer_states: Sequence[Tensor]
     ) -> tuple[Tensor, ...]:
         """Return the next states of all layers.
 
@@ -274,15 +277,14 @@ class RnnDecoder(Decoder):
             gates: [B, G · U], the term of the embedding in the gates of the bottom layer.
             fed: [B, F], the fed vector, whose term is added; None: no fed vector.
             layer_states: The previous states, one [B, state_size] per layer.
-            project: Applies the linear layers of this step.
         """
         if self.fed_gates is not None and fed is not None:
-            gates = gates + project(self.fed_gates, fed)
-        updated = [self.cells[0](gates, layer_states[0], project)]
+            gates = gates + self.fed_gates(fed)
+        updated = [self.cells[0](gates, layer_states[0])]
         upper = zip(self.cells[1:], self.layer_gates, layer_states[1:], strict=True)
         for cell, linear, state in upper:
             below = self.dropout(cell.hidden(updated[-1]))
-            updated.append(cell(project(linear, below), state, project))
+            updated.append(cell(linear(below), state))
         return tuple(updated)
 
     def _query(self, layer_states: Sequence[Tensor], memory: AttentionMemory) -> Tensor:

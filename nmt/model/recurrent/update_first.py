@@ -12,11 +12,10 @@ from torch import Tensor, nn
 
 from nmt.config.model import RnnDecoderConfig
 from nmt.kernels.recurrent.recurrent_sequence import run_projected_sequence
-from nmt.kernels.recurrent.repeated_linear import Project, plain_project
-from nmt.model.attention.core import Attention
-from nmt.model.attention.coverage import Coverage
 from nmt.model.attention.memory import AttentionOutput
+from nmt.model.attention.settings import BuiltAttention
 from nmt.model.interfaces import DecoderOutput, EncoderOutput
+from nmt.model.layers import RepeatedLinear
 from nmt.model.recurrent.rnn_decoder import RnnDecoder, RnnState, stack_steps, step_positions
 
 
@@ -40,19 +39,15 @@ class UpdateFirstDecoder(RnnDecoder):
         config: RnnDecoderConfig,
         vocab_size: int,
         memory_size: int,
-        attention: Attention,
-        context_size: int,
-        coverage: Coverage | None = None,
+        built: BuiltAttention,
         *,
         input_feeding: bool,
     ) -> None:
-        """Build the decoder for an attention with contexts of ``context_size``."""
+        """Build the decoder; see `RnnDecoder`."""
         size = config.hidden_size
-        fed_size = size if input_feeding else 0
-        shared = vocab_size, memory_size, attention, fed_size, coverage, context_size
-        super().__init__(config, *shared)
+        super().__init__(config, vocab_size, memory_size, built, size if input_feeding else 0)
         self.input_feeding = input_feeding
-        self.attentional = nn.Linear(context_size + size, size)
+        self.attentional = RepeatedLinear(built.context_size + size, size)
 
     def start(self, encoder_output: EncoderOutput) -> RnnState:
         """Return the state before the first piece; the fed vector is 0."""
@@ -69,8 +64,8 @@ class UpdateFirstDecoder(RnnDecoder):
         for index, linear in enumerate(self.layer_gates, start=1):
             hidden = self._run_layer(index, linear, self.dropout(hidden), state.layer_states)
         positions = step_positions(state, hidden.size(1))
-        attended, _ = self._attend(hidden, state.memory, positions, None, plain_project)
-        output = self._attentional_state(hidden, attended, plain_project)
+        attended, _ = self._attend(hidden, state.memory, positions, None)
+        output = self._attentional_state(hidden, attended)
         weights = stack_steps([attended.weights])
         copying = self._copying(state, weights, attended.context, hidden, embedded)
         return DecoderOutput(output, weights, copying=copying)
@@ -87,17 +82,17 @@ class UpdateFirstDecoder(RnnDecoder):
         return run_projected_sequence(cell.kind, cell.step, linear, inputs, state, weight, bias)
 
     def _run_step_by_step(
-        self, embedded: Tensor, state: RnnState, project: Project
+        self, embedded: Tensor, state: RnnState
     ) -> tuple[DecoderOutput, RnnState]:
         layer_states, fed, coverage = state.layer_states, state.fed, state.coverage
         outputs, weights, tops, contexts = [], [], [], []
         positions = step_positions(state, embedded.size(1))
         steps = self.embedding_gates(embedded).unbind(1)  # [A · N, G · U] of each step
         for gates, position in zip(steps, positions.split(1), strict=True):
-            layer_states = self._update(gates, fed, layer_states, project)
+            layer_states = self._update(gates, fed, layer_states)
             top = self._query(layer_states, state.memory)  # [A, N, U]
-            attended, coverage = self._attend(top, state.memory, position, coverage, project)
-            output = self._attentional_state(top, attended, project)
+            attended, coverage = self._attend(top, state.memory, position, coverage)
+            output = self._attentional_state(top, attended)
             fed = output.flatten(0, 1) if self.input_feeding else None
             outputs.append(output)
             weights.append(attended.weights)
@@ -105,7 +100,7 @@ class UpdateFirstDecoder(RnnDecoder):
             contexts.append(attended.context)
         attention = stack_steps(weights)
         copying = None
-        if self.copies:
+        if self.pointer is not None:
             joined = torch.cat(contexts, dim=1), torch.cat(tops, dim=1)
             copying = self._copying(state, attention, *joined, embedded)
         state = replace(
@@ -117,9 +112,8 @@ class UpdateFirstDecoder(RnnDecoder):
         )
         return DecoderOutput(torch.cat(outputs, dim=1), attention, copying=copying), state
 
-    def _attentional_state(
-        self, states: Tensor, attended: AttentionOutput, project: Project
-    ) -> Tensor:
+    def _attentional_state(self, states: Tensor, attended: AttentionOutput) -> Tensor:
         """Return tanh(W [c; h]), [B, T, U], of states h [B, T, U] and contexts c [B, T, D]."""
         joined = torch.cat([attended.context.type_as(states), states], dim=-1)
-        return self.dropout(project(self.attentional, joined).tanh())
+        output: Tensor = self.attentional(joined)
+        return self.dropout(output.tanh())

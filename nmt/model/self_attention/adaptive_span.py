@@ -1,6 +1,7 @@
 """Learned spans of attention. Legend: B batch, T queries, S keys, H heads, R ramp, K head size."""
 
 import math
+from functools import partial
 from typing import Any
 
 import torch
@@ -78,10 +79,6 @@ class AdaptiveSpan(BlockedAttention):
     ) -> Tensor:
         """Attend from each block to itself and to its neighbours. No span reaches further."""
         blocks = Blocks.of(heads, keys, values, real, self.block_of(self._reach()))
-
-        def reach(queries: Tensor, keys: Tensor) -> Tensor:
-            near = self.allows(queries, keys, None)
-            return near & (keys <= queries) if causal else near
-
-        part = near_part(blocks, 1, 0 if causal else 1, reach, self._log_mask)
-        return joint_attention(blocks, [part], self.dropout.rate)
+        allows = partial(self.allows, lengths=None)
+        near = near_part(blocks, 1, allows, self._log_mask, causal=causal)
+        return joint_attention(blocks, [near], self.dropout.rate)

@@ -54,10 +54,6 @@ class FixedAttention(BlockedAttention):
     ) -> Tensor:
         """Attend within each block, and from each block to the subblocks of other blocks."""
         blocks = Blocks.of(heads, keys, values, real, self.stride)
-
-        def reach(queries: Tensor, keys: Tensor) -> Tensor:
-            return (keys <= queries) if causal else (keys <= queries) | (keys > queries)
-
         starts, c = self._starts(self.num_heads), self.summaries
         ends = [
             torch.stack([part[:, h, :, s : s + c] for h, s in enumerate(starts)], 1).flatten(2, 3)
@@ -68,5 +64,6 @@ class FixedAttention(BlockedAttention):
         others = of_keys < of_queries if causal else of_keys != of_queries  # [N, 1, N · c]
         usable = torch.stack([blocks.real[:, :, s : s + c].flatten(1) for s in starts], 1)
         allowed = usable[:, :, None, None] & others
-        parts = [near_part(blocks, 0, 0, reach), column_part(blocks, ends[0], ends[1], allowed)]
-        return joint_attention(blocks, parts, self.dropout.rate)
+        own = near_part(blocks, 0, causal=causal)
+        far = column_part(blocks, ends[0], ends[1], allowed)
+        return joint_attention(blocks, [own, far], self.dropout.rate)

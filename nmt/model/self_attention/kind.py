@@ -13,7 +13,6 @@ from torch import Tensor
 from nmt.config.model import TransformerStackConfig
 from nmt.kernels import dispatch
 from nmt.kernels.attention.attention_mask import AttentionMask
-from nmt.kernels.chosen_rows import at_rows
 from nmt.model.attention.memory import AttentionMemory, AttentionOutput
 from nmt.model.attention.multi_head import MultiHeadAttention
 from nmt.model.attention.relative import NO_POSITIONS, RelativePositions
@@ -75,13 +74,13 @@ class KindOfSelfAttention(MultiHeadAttention, ABC):
     ) -> AttentionOutput:
         """Attend from queries [B, T, D] -> context [B, T, D], weights [B, H, T, S] if needed."""
         heads = self.queries(query, positions)
-        plain = dispatch.kernels_in_force() is dispatch.Kernels.PLAIN or not self.can_fuse
+        plain = dispatch.only_plain() or not self.can_fuse
         if need_weights or (plain and self.has_weights(memory)):
             weights = self.weights(heads, memory, positions)
             context = self.context(self.dropout(weights), memory.values)
             return AttentionOutput(context, weights if need_weights else None)
         joined = self.contexts(heads, memory, positions).type_as(query)
-        return AttentionOutput(at_rows(self.output_projection, joined, positions.rows), None)
+        return AttentionOutput(positions.rows.apply(self.output_projection, joined), None)
 
 
 def is_search(memory: AttentionMemory) -> bool:

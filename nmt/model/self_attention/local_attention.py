@@ -1,6 +1,7 @@
 """Local attention: a sliding window. Legend: B batch, T length, H heads, K head size."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -48,10 +49,5 @@ class LocalAttention(BlockedAttention):
     ) -> Tensor:
         """Attend from each block to itself and to its neighbours."""
         blocks = Blocks.of(heads, keys, values, real, self.block_of(self.window))
-
-        def reach(queries: Tensor, keys: Tensor) -> Tensor:
-            near = self.allows(queries, keys, None)
-            return near & (keys <= queries) if causal else near
-
-        near = near_part(blocks, 1, 0 if causal else 1, reach)
+        near = near_part(blocks, 1, partial(self.allows, lengths=None), causal=causal)
         return joint_attention(blocks, [near], self.dropout.rate)

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from nmt.kernels.attention.attention_mask import AttentionMask
-from nmt.kernels.attention.block_attention import masked_attention
-from nmt.kernels.attention.scaled_dot_product import masked_softmax
+from nmt.kernels.attention.scaled_dot_product import attention, masked_softmax
 from nmt.model.attention.memory import AttentionMemory
 from nmt.model.attention.relative import RelativePositions
 from nmt.model.self_attention.kind import KindOfSelfAttention, is_causal, is_search, real_keys
@@ -53,8 +52,7 @@ class PatternAttention(KindOfSelfAttention):
     ) -> Tensor:
         """Return the joined contexts [B, T, D], by a mask of all pairs."""
         mask, bias = self._mask(heads, memory, positions)
-        rate = self.dropout.rate
-        return masked_attention(heads, memory.keys, memory.values, mask, rate, bias)
+        return attention(heads, memory.keys, memory.values, mask, bias, self.dropout.rate)
 
     def _mask(
         self, heads: Tensor, memory: AttentionMemory, positions: RelativePositions

@@ -11,9 +11,9 @@ from nmt.kernels.attention.block_attention import (
     chosen_part,
     column_part,
     joint_attention,
-    masked_attention,
     near_part,
 )
+from nmt.kernels.attention.scaled_dot_product import attention
 from nmt.model.self_attention.pattern import BlockedAttention
 
 
@@ -71,18 +71,14 @@ class RandomGlobalAttention(BlockedAttention):
         """Attend to near, global and random blocks, and from global blocks to all positions."""
         blocks = Blocks.of(heads, keys, values, real, self.block)
         lengths = None if real is None else real.sum(1)[:, None]
-
-        def reach(queries: Tensor, keys: Tensor) -> Tensor:
-            return (keys <= queries) if causal else (keys <= queries) | (keys > queries)
-
-        near = near_part(blocks, 1, 0 if causal else 1, reach)
+        near = near_part(blocks, 1, causal=causal)
         parts = [near, *self._global(blocks, causal), *self._random_parts(blocks, lengths)]
         contexts = joint_attention(blocks, parts, self.dropout.rate)
         first = self.global_blocks * self.block
         if causal or not first:
             return contexts
-        allowed = None if real is None else real[:, None, None]
-        seen = masked_attention(heads[:, :, :first], keys, values, allowed, self.dropout.rate)
+        allowed, rate = None if real is None else real[:, None, None], self.dropout.rate
+        seen = attention(heads[:, :, :first], keys, values, allowed, dropout_p=rate)
         return torch.cat([seen, contexts[:, first:]], dim=1)
 
     def _global(self, blocks: Blocks, causal: bool) -> list[Any]:

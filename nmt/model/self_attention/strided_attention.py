@@ -45,12 +45,11 @@ class StridedAttention(BlockedAttention):
         """Attend to neighbouring blocks, and to the same offset in blocks further away."""
         blocks = Blocks.of(heads, keys, values, real, self.stride)
 
-        def reach(queries: Tensor, keys: Tensor) -> Tensor:
-            near = (queries - keys).abs() <= self.stride
-            return near & (keys <= queries) if causal else near
+        def is_near(queries: Tensor, keys: Tensor) -> Tensor:
+            return (queries - keys).abs() <= self.stride
 
         numbers = torch.arange(blocks.real.size(1), device=heads.device)
         apart = numbers[:, None] - numbers
         far = (apart if causal else apart.abs()) >= 2  # the window has the neighbouring blocks
-        near = near_part(blocks, 1, 0 if causal else 1, reach)
+        near = near_part(blocks, 1, is_near, causal=causal)
         return joint_attention(blocks, [near, stride_part(blocks, far)], self.dropout.rate)

@@ -9,14 +9,14 @@ from nmt.config.model import LEARNED_POSITIONS, Positions
 from nmt.model.structured_dropout import WordDropout
 
 
-def sinusoidal_positions(start: int, length: int, size: int) -> Tensor:
-    """Return the encodings of positions ``start`` to ``start + length - 1``, [length, size].
+def sinusoidal_positions(length: int, size: int) -> Tensor:
+    """Return the encodings of positions 0 to ``length`` - 1, [length, size].
 
     Vaswani et al. 2017, section 3.5. The first half of a vector has the sines, the second half the
     cosines. The paper interleaves them; the two orders differ by a permutation of units.
     """
     rates = torch.exp(torch.arange(0, size, 2) * (-math.log(10_000.0) / size))
-    angles = torch.arange(start, start + length)[:, None] * rates
+    angles = torch.arange(length)[:, None] * rates
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
@@ -40,67 +40,45 @@ class PositionedEmbedding(nn.Module):
         self.kind = kind
         size = embedding.embedding_dim
         if kind == Positions.SINUSOIDAL:
-            self.register_buffer("table", sinusoidal_positions(0, 256, size), persistent=False)
+            self.register_buffer("table", sinusoidal_positions(256, size), persistent=False)
         if kind == Positions.LEARNED:
             self.position_embedding = nn.Embedding(LEARNED_POSITIONS, size)
 
-    def forward(self, ids: Tensor, position: Tensor | None = None, end: int = 0) -> Tensor:
+    def forward(self, ids: Tensor, positions: Tensor | None = None, end: int = 0) -> Tensor:
         """Embed ids [B, T] -> [B, T, D].
 
         Args:
-            ids: Column t is at position t, unless ``position`` is given.
-            position: [1], the position of all columns, as in a step of search.
-            end: An exclusive upper bound of ``position``. With it, the host does not read
-                ``position``.
+            ids: The pieces.
+            positions: The position of each piece in its sentence: [B, T], [T], or [1] if all are
+                the same, as in a step of search; None: column t is at position t.
+            end: An exclusive upper bound of the given positions. With it, the host does not read
+                them.
         """
-        size = self.embedding.embedding_dim
-        scaled: Tensor = self.word_dropout(self.embedding(ids) * math.sqrt(size), ids)
+        if positions is None:
+            positions, end = torch.arange(ids.size(1), device=ids.device), ids.size(1)
+        scale = math.sqrt(self.embedding.embedding_dim)
+        scaled: Tensor = self.word_dropout(self.embedding(ids) * scale, ids)
         if self.kind == Positions.LEARNED:
-            if position is None:
-                position = torch.arange(ids.size(1), device=ids.device)
-            positions = position.clamp_max(LEARNED_POSITIONS - 1)
-            return scaled + self.position_embedding(positions) * math.sqrt(size)
-        if self.kind != Positions.SINUSOIDAL:
-            return scaled
-        table = self._table(ids.size(1) if position is None else end)
-        if position is None:
-            return scaled + table[: ids.size(1)]
-        return scaled + table.index_select(0, position)
+            last = LEARNED_POSITIONS - 1
+            return scaled + self.position_embedding(positions.clamp_max(last)) * scale
+        if self.kind == Positions.SINUSOIDAL:
+            return scaled + self._table(end)[positions]
+        return scaled
 
     def at(self, ids: Tensor, positions: Tensor, longest: int) -> Tensor:
-        """Embed ids [1, N] of a packed row -> [1, N, D].
-
-        Args:
-            ids: The row.
-            positions: [1, N], the position of each piece in its sentence, below ``longest``.
-            longest: Length of the longest sentence of the run; an int on the host.
+        """Embed ids [1, N] of a packed row at positions [1, N], each below ``longest``.
 
         Raises:
             ValueError: Word dropout is on. It needs to know the pieces of each sentence.
         """
         if self.word_dropout.probability:
             raise ValueError("word dropout has no form for packed rows")
-        scaled: Tensor = self.embedding(ids) * math.sqrt(self.embedding.embedding_dim)
-        return self._placed(scaled, positions, longest)
-
-    def in_sentences(self, ids: Tensor, positions: Tensor) -> Tensor:
-        """Embed ids [B, T] at positions [B, T], each below T -> [B, T, D]."""
-        scaled = self.embedding(ids) * math.sqrt(self.embedding.embedding_dim)
-        return self._placed(self.word_dropout(scaled, ids), positions, ids.size(1))
-
-    def _placed(self, scaled: Tensor, positions: Tensor, end: int) -> Tensor:
-        """Add the vectors of positions [B, T], each below ``end``, to embeddings [B, T, D]."""
-        if self.kind == Positions.LEARNED:
-            positions = positions.clamp_max(LEARNED_POSITIONS - 1)
-            return scaled + self.position_embedding(positions) * math.sqrt(scaled.size(-1))
-        if self.kind != Positions.SINUSOIDAL:
-            return scaled
-        return scaled + self._table(end)[positions]
+        return self(ids, positions, longest)
 
     def _table(self, end: int) -> Tensor:
         """Return the encodings of at least all positions below ``end``."""
         table = self.table  # read once, because another thread may replace it by a longer table
         if end > len(table):
             size = self.embedding.embedding_dim
-            table = self.table = sinusoidal_positions(0, 2 * end, size).to(table)
+            table = self.table = sinusoidal_positions(2 * end, size).to(table)
         return table

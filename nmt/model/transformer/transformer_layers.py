@@ -15,7 +15,7 @@ from nmt.config.model import (
     TransformerStackConfig,
 )
 from nmt.config.self_attention import SelfAttention
-from nmt.kernels.chosen_rows import ChosenRows, picked
+from nmt.kernels.chosen_rows import ALL_ROWS, Rows
 from nmt.model.attention.gated import GatedCrossAttention
 from nmt.model.attention.memory import AttentionMemory, Mask
 from nmt.model.attention.multi_head import MultiHeadAttention
@@ -63,22 +63,22 @@ class TransformerEncoderLayer(nn.Module):
         states: Tensor,
         mask: Mask,
         positions: RelativePositions,
-        rows: ChosenRows | None = None,
+        rows: Rows = ALL_ROWS,
     ) -> Tensor:
         """Transform states [B, S, D]; the mask is broadcastable to [B, H, S, S].
 
-        ``rows`` are the states to transform; None: all.
+        ``rows`` are the states to transform.
         """
-        if rows is not None and rows.none:
+        if rows.none:
             return states
         attention_residual, feed_residual = self.residuals
         inputs = attention_residual.before(states)
         memory = self.self_attention.build_memory(inputs, mask, positions)
         at = positions.of_rows(rows)
         attended = self.self_attention(inputs, memory, need_weights=False, positions=at)
-        new = attention_residual.after(picked(states, rows), picked(attended.context, rows))
+        new = attention_residual.after(rows.pick(states), rows.pick(attended.context))
         new = feed_residual.after(new, self.feed_forward(feed_residual.before(new)))
-        return new if rows is None else rows.put(states, new)
+        return rows.put(states, new)
 
 
 Extend = Callable[[AttentionMemory], AttentionMemory]
@@ -107,7 +107,7 @@ class TransformerDecoderLayer(nn.Module):
         source: AttentionMemory,
         *,
         need_weights: bool,
-        rows: ChosenRows | None = None,
+        rows: Rows = ALL_ROWS,
     ) -> tuple[Tensor, Tensor | None]:
         """Transform states [B, T, D], in search [A, N, D].
 
@@ -119,7 +119,6 @@ class TransformerDecoderLayer(nn.Module):
             source: Keys and values of the source, for cross-attention.
             need_weights: Whether to return the weights of cross-attention.
             rows: The states to transform; for the others, the layer computes only keys and values.
-                None: all.
 
         Returns:
             The new states; the weights of cross-attention, [B, H, T, S], or None.
@@ -129,15 +128,14 @@ class TransformerDecoderLayer(nn.Module):
         memory = self.self_attention.build_memory(inputs, mask, positions)
         if extend is not None:
             memory = extend(memory)
-        if rows is not None and rows.none:
+        if rows.none:
             return states, None
         at = positions.of_rows(rows)
         attended = self.self_attention(inputs, memory, need_weights=False, positions=at)
-        new = self_residual.after(picked(states, rows), picked(attended.context, rows))
-        queries = cross_residual.before(new)
-        queries = queries if rows is None else rows.spread(queries, states)
+        new = self_residual.after(rows.pick(states), rows.pick(attended.context))
+        queries = rows.spread(cross_residual.before(new), states)
         at = NO_POSITIONS.of_rows(rows)
         attended = self.cross_attention(queries, source, need_weights=need_weights, positions=at)
-        new = cross_residual.after(new, picked(attended.context, rows))
+        new = cross_residual.after(new, rows.pick(attended.context))
         new = feed_residual.after(new, self.feed_forward(feed_residual.before(new)))
-        return new if rows is None else rows.put(states, new), attended.weights
+        return rows.put(states, new), attended.weights

@@ -231,9 +231,9 @@ class TransformerDecoder(Decoder):
         longest = packing.longest_target
         within = SentenceMask(target, target, longest, longest, causal=True)
         across = SentenceMask(target, source, longest, packing.longest_source)
-        positions = self.relative.at(packing.target_positions)
-        embedded = self.positioned.at(target_input_ids, packing.target_positions, longest)
-        hidden = self.dropout(embedded)
+        places = packing.target_positions
+        hidden = self.dropout(self.positioned.at(target_input_ids, places, longest))
+        positions = self.relative.at(places)
         for layer in self.layers:
             if self.layer_drop():
                 continue

@@ -29,8 +29,8 @@ def pick_batch_shapes(config: Config, device: torch.device) -> BatchShapes:
     chosen = BatchShapes(config.training.batch_shapes)
     if chosen is not BatchShapes.AUTO:
         return chosen
-    has_kernels = dispatch.kernels_in_force() is not dispatch.Kernels.PLAIN
-    if device.type == "cuda" and has_kernels and packing_obstacle(config) is None:
+    has_kernels = device.type == "cuda" and not dispatch.only_plain()
+    if has_kernels and packing_obstacle(config) is None:
         return BatchShapes.PACKED
     return shapes_without_packing(config, device)
 

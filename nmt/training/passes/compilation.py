@@ -48,7 +48,7 @@ def captured_passes(
     if chosen is Compile.NONE:
         return None
     backend = graph_backend(device) if processes.world() == 1 else None
-    if backend is not None and not _only_plain() and capture_obstacle(config) is None:
+    if backend is not None and not dispatch.only_plain() and capture_obstacle(config) is None:
         return CapturedPasses(run, modules, backend, report)
     if chosen is Compile.GRAPHS:
         raise UserError(
@@ -56,10 +56,6 @@ def captured_passes(
             "training.kernels=auto: choose training.compile=auto"
         )
     return None
-
-
-def _only_plain() -> bool:
-    return dispatch.kernels_in_force() is dispatch.Kernels.PLAIN
 
 
 def compile_layers(model: nn.Module, choice: str) -> None:

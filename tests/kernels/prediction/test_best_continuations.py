@@ -43,8 +43,8 @@ def test_groups_have_the_best_continuations(
     for only in (None, (at_limit, 3)):
         expected = plain_best_continuations(logits, before, count, EXCLUDED, only)
         found = grouped_best_continuations(logits, before, count, EXCLUDED, only)
-        torch.testing.assert_close(found.log_probs, expected.log_probs, rtol=1e-6, atol=1e-5)
-        exist = expected.log_probs > float("-inf")
+        torch.testing.assert_close(found.scores, expected.scores, rtol=1e-6, atol=1e-5)
+        exist = expected.scores > float("-inf")
         assert torch.equal(found.pieces[exist], expected.pieces[exist])
         assert torch.equal(found.beams[exist], expected.beams[exist])
         assert found.pieces.max() < vocabulary

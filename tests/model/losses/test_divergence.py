@@ -40,6 +40,16 @@ def test_symmetric_divergence_is_the_mean_of_both_directions(
     )
 
 
+def test_float64_keeps_its_digits() -> None:
+    one, other = (
+        Predictions(torch.randn(N, 5).double(), torch.randn(V, 5).double()) for _ in range(2)
+    )
+    p, q = log_probs(one), log_probs(other)
+    expected = ((p.exp() - q.exp()) * (p - q)).sum() / 2
+    found = symmetric_divergence(one, other)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=0)
+
+
 def test_rows_that_are_no_pieces_count_for_nothing() -> None:
     """As if they were absent, in the divergence, the cross-entropy and their gradients."""
     real = torch.arange(N) % 3 > 0
