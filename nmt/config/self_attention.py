@@ -190,6 +190,41 @@ class SelfAttentionConfig:
     )
 
 
+READ_BY: Mapping[str, tuple[SelfAttention, ...]] = {
+    "attention_window": (SelfAttention.LOCAL,),
+    "attention_stride": (SelfAttention.STRIDED, SelfAttention.FIXED),
+    "attention_summaries": (SelfAttention.FIXED,),
+    "attention_block": (SelfAttention.RANDOM_GLOBAL, SelfAttention.LSH),
+    "attention_random_blocks": (SelfAttention.RANDOM_GLOBAL,),
+    "attention_global_blocks": (SelfAttention.RANDOM_GLOBAL,),
+    "attention_features": (SelfAttention.FAVOR,),
+    "attention_rank": (SelfAttention.LOW_RANK,),
+    "attention_buckets": (SelfAttention.LSH,),
+    "attention_hashes": (SelfAttention.LSH,),
+    "attention_span": (SelfAttention.ADAPTIVE_SPAN,),
+    "attention_span_ramp": (SelfAttention.ADAPTIVE_SPAN,),
+    "attention_span_loss": (SelfAttention.ADAPTIVE_SPAN,),
+}
+"""The kinds that read each setting of `SelfAttentionConfig` except ``self_attention``."""
+
+
+def unread_settings(side: str, part: SelfAttentionConfig) -> Iterator[str]:
+    """Yield a message for each changed setting that the kind of a stack does not read.
+
+    Args:
+        side: ``encoder`` or ``decoder``.
+        part: Settings of the stack.
+    """
+    usual = SelfAttentionConfig()
+    for name, kinds in READ_BY.items():
+        value = getattr(part, name)
+        if value != getattr(usual, name) and part.self_attention not in kinds:
+            yield (
+                f"model.{side}.{name}={value} has no effect with model.{side}.self_attention="
+                f"{part.self_attention}: remove it, or choose {' or '.join(kinds)}"
+            )
+
+
 _DISTANCES = ("relative", "t5_bias", "alibi")
 
 

@@ -53,3 +53,17 @@ def check_depth(side: str, part: DepthConfig) -> Iterator[str]:
             f"model.{side}.depth=adaptive decides which tokens skip layers: set "
             f"model.{side}.layer_drop=0, or depth=full"
         )
+
+
+def unread_depth_loss(side: str, part: DepthConfig) -> Iterator[str]:
+    """Yield a message if ``depth_loss`` is changed in a stack that does not read it.
+
+    Args:
+        side: ``encoder`` or ``decoder``.
+        part: Settings of the stack.
+    """
+    if part.depth != Depth.ADAPTIVE and part.depth_loss != DepthConfig().depth_loss:
+        yield (
+            f"model.{side}.depth_loss={part.depth_loss:g} has no effect with model.{side}.depth="
+            f"{part.depth}: remove it, or choose {Depth.ADAPTIVE}"
+        )

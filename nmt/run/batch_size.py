@@ -8,6 +8,7 @@ from nmt.config.schema import Config
 from nmt.data.encoded import EncodedCorpus
 from nmt.training.optimizer import state_bytes
 from nmt.training.passes.rehearsal import find_batch_tokens
+from nmt.training.span_bounds import longest_spans
 from nmt.training.trainer import Trainer
 
 
@@ -20,7 +21,7 @@ def set_batch_tokens(
 ) -> None:
     """Set the batch size of a trainer if ``training.batch_tokens`` is ``auto``.
 
-    The size is measured once for a whole run.
+    The size is measured once for a whole run, with the longest spans that the run could learn.
 
     Args:
         trainer: The trainer. If its run is resumed, it keeps the size in its progress.
@@ -32,13 +33,16 @@ def set_batch_tokens(
     if config.training.batch_tokens:
         return
     updater = trainer.updater
-    found = trainer.progress.batch_tokens or find_batch_tokens(
-        updater.attempt,
-        train,
-        config,
-        device,
-        trainer.shapes,
-        reserved=state_bytes(updater.optimizer),
-    )
+    found = trainer.progress.batch_tokens
+    if not found:
+        with longest_spans(trainer.model):
+            found = find_batch_tokens(
+                updater.attempt,
+                train,
+                config,
+                device,
+                trainer.shapes,
+                reserved=state_bytes(updater.optimizer),
+            )
     trainer.set_batch_tokens(found)
     report(f"training.batch_tokens=auto: {found:,} target tokens per update")

@@ -1,9 +1,12 @@
-"""Warns about settings that are allowed, but with which a model cannot learn."""
+"""Warns about settings that are allowed, but have no effect or keep a model from learning."""
 
 from collections.abc import Iterator
 from typing import Any
 
+from nmt.config.model import TransformerStackConfig
 from nmt.config.schema import AdamConfig, Config
+from nmt.config.self_attention import unread_settings
+from nmt.config.stack_depth import unread_depth_loss
 
 _SMALLEST_NORM = 1e-6
 _SMALLEST_RATE = 1e-9
@@ -12,13 +15,16 @@ _DROPOUTS = ("dropout", "attention_dropout", "feed_forward_dropout", "word_dropo
 
 
 def doubtful_settings(config: Config) -> Iterator[str]:
-    """Yield one line for each setting that keeps the model from learning, with the remedy."""
+    """Yield one line for each such setting, with the remedy."""
     yield from _length_of_the_run(config)
     yield from _optimizer(config)
     for side, part in (("encoder", config.model.encoder), ("decoder", config.model.decoder)):
         for name in _DROPOUTS:
             if (share := getattr(part, name, 0.0)) > _LARGEST_DROPOUT:
                 yield f"model.{side}.{name}={share} drops almost everything: lower it"
+        if isinstance(part, TransformerStackConfig):
+            yield from unread_settings(side, part)
+            yield from unread_depth_loss(side, part)
     smoothing = config.training.label_smoothing
     if smoothing > 0.9:
         yield f"training.label_smoothing={smoothing} gives the reference almost no weight: lower it"

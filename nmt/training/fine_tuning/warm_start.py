@@ -5,6 +5,7 @@ Legend: V vocabulary, E embedding size.
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from torch import Tensor
 from nmt.config.document_context import is_hierarchical
 from nmt.config.model import ModelConfig
 from nmt.config.plain import flatten, to_mapping
+from nmt.config.self_attention import READ_BY
 from nmt.errors import UserError
 from nmt.model.seq2seq import TranslationModel
 from nmt.text.special_tokens import BOS, EOS, PAD, UNK
@@ -31,7 +33,10 @@ _WITHOUT_WEIGHTS = (
 
 
 def model_differences(old: ModelConfig, new: ModelConfig) -> list[str]:
-    """Return a description of each setting that differs, except those in `_WITHOUT_WEIGHTS`."""
+    """Return a description of each setting that differs.
+
+    Settings in `_WITHOUT_WEIGHTS` are left out, and those that no kind of self-attention reads.
+    """
     before, now = flatten(to_mapping(old)), flatten(to_mapping(new))
     return [
         f"model.{key} is {now.get(key)} here and {before.get(key)} there"
@@ -39,7 +44,17 @@ def model_differences(old: ModelConfig, new: ModelConfig) -> list[str]:
         if before.get(key) != now.get(key)
         and not isinstance(before.get(key, now.get(key)), Mapping)
         and key.rsplit(".", 1)[-1] not in _WITHOUT_WEIGHTS
+        and not _is_unread(key, before, now)
     ]
+
+
+def _is_unread(key: str, *models: Mapping[str, Any]) -> bool:
+    """Return whether a setting belongs to a kind of self-attention that none of the models has."""
+    side, _, name = key.partition(".")
+    kinds = READ_BY.get(name)
+    return kinds is not None and not any(
+        model.get(f"{side}.self_attention") in kinds for model in models
+    )
 
 
 def refuse_other_model(old: ModelConfig, new: ModelConfig, whose: str) -> None:

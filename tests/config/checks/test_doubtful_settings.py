@@ -25,6 +25,17 @@ Make = Callable[..., Config]
         ("model.encoder.dropout=0.99", "model.encoder.dropout"),
         ("training.label_smoothing=0.99", "training.label_smoothing"),
         ("training.max_minutes=1e-6", "training.max_minutes"),
+        (
+            "model.encoder.attention_window=8",
+            "model.encoder.attention_window=8 has no effect with model.encoder.self_attention=full:"
+            " remove it, or choose local",
+        ),
+        ("model.decoder.attention_block=8", "remove it, or choose random_global or lsh"),
+        (
+            "model.decoder.depth_loss=0.2",
+            "model.decoder.depth_loss=0.2 has no effect with model.decoder.depth=full: "
+            "remove it, or choose adaptive",
+        ),
     ],
 )
 def test_a_setting_that_cannot_learn_is_named(override: str, part: str, config: Make) -> None:
@@ -39,6 +50,8 @@ def test_usual_settings_give_no_warning(config: Make) -> None:
         *([], ["model=rnn"], ["optimizer=sgd", "optimizer.learning_rate=1"]),
         ["training.ema_decay=0.999"],
         ["optimizer=adadelta", "optimizer.epsilon=2"],  # the steps are about those of SGD
+        ["model.encoder.self_attention=local", "model.encoder.attention_window=8"],
+        ["model.decoder.depth=adaptive", "model.decoder.depth_loss=0.2"],
         ["experiment=multi30k_transformer", "data.root=x"],
         ["experiment=multi30k_rnn", "data.root=x"],
     ):

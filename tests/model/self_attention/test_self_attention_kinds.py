@@ -3,6 +3,7 @@
 Legend: B batch, T length, H heads, K head size, A sentences, N beams.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from nmt.config.model import ModelConfig, TransformerDecoderConfig, TransformerEncoderConfig
-from nmt.config.self_attention import LIMITS, SelfAttention
+from nmt.config.self_attention import LIMITS, READ_BY, SelfAttention, SelfAttentionConfig
 from nmt.data.batches.batch import Batch
 from nmt.evaluation.attention.learned_spans import learned_spans
 from nmt.kernels.attention.attention_mask import AttentionMask
@@ -52,6 +53,23 @@ CASES = [
 def test_every_kind_is_tried() -> None:
     assert SETTINGS.keys() == {kind.value for kind in SelfAttention} - {"full"}
     assert SETTINGS.keys() == {kind.value for kind in KINDS}
+
+
+def test_the_settings_that_each_kind_reads_are_known() -> None:
+    """Otherwise a setting without effect gives no warning, or one with effect gives one."""
+
+    declared = {field.name for field in dataclasses.fields(SelfAttentionConfig)}
+    assert READ_BY.keys() == declared - {"self_attention"}
+
+    class Recorded(TransformerEncoderConfig):
+        def __getattribute__(self, name: str) -> Any:
+            read.add(name)
+            return super().__getattribute__(name)
+
+    for kind, attention in KINDS.items():
+        read: set[str] = set()
+        attention.of(Recorded(hidden_size=H * K, num_heads=H, self_attention=kind))
+        assert read & READ_BY.keys() == {name for name, kinds in READ_BY.items() if kind in kinds}
 
 
 def build(kind: str, *, causal: bool = False, **changes: Any) -> MultiHeadAttention:

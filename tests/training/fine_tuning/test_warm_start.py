@@ -106,6 +106,18 @@ def test_a_different_dropout_is_not_a_different_model(tiny_config: Configs) -> N
     refuse_other_model(tiny_config(), changed, "it")
 
 
+def test_a_setting_that_no_kind_reads_is_not_a_different_model(tiny_config: Configs) -> None:
+    def differing(kind: str, **changes: int) -> list[str]:
+        stacks = dict(encoder="transformer", decoder="transformer", self_attention=kind)
+        return model_differences(tiny_config(**stacks), tiny_config(**stacks, **changes))
+
+    assert differing("full", attention_window=3, attention_buckets=2) == []
+    assert differing("local", attention_window=3, attention_buckets=2) == [
+        "model.encoder.attention_window is 3 here and 128 there",
+        "model.decoder.attention_window is 3 here and 128 there",
+    ]
+
+
 def test_a_different_weight_of_a_loss_is_not_a_different_model(tiny_config: Configs) -> None:
     stacks = dict(encoder="transformer", decoder="transformer", num_layers=2)
     learned = dict(self_attention="adaptive_span", depth="adaptive")
