@@ -103,8 +103,7 @@ def _check_models(tokenizer: TokenizerConfig) -> None:
         name = getattr(tokenizer, key)
         if name is not None and not os.path.isfile(user_path(name)):
             raise UserError(
-                f"tokenizer.{key}: {no_file(name)}. Restore it, or name an existing "
-                "SentencePiece model"
+                f"tokenizer.{key} names no existing SentencePiece model: {no_file(name)}"
             )
 
 
