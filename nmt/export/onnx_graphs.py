@@ -148,7 +148,7 @@ def _write_graphs(model: TranslationModel, folder: Path) -> None:
     read = {0: batch, 1: length}
     encoder, step = EncoderGraph(model).eval(), StepGraph(model).eval()
     _write(encoder, (ids, mask), dict.fromkeys(SOURCE, read), MEMORY, folder / ENCODER)
-    with torch.inference_mode():
+    with torch.no_grad():
         memory = encoder(ids, mask)
         empty = tuple(part[:, :, :, :0] for part in memory)
         first = step(torch.tensor([BOS, BOS]), *empty, *memory, mask)
