@@ -44,5 +44,5 @@ def _files(folder: Path) -> Iterator[Path]:
         with os.scandir(folder) as entries:
             files = (folder / entry.name for entry in entries if entry.is_file())
             yield from islice(files, _MOST)
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a null character in the path
         return

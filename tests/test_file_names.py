@@ -44,8 +44,9 @@ def test_readers_name_the_file_that_is_meant(tmp_path: Path) -> None:
     assert "did you mean" in str(refused.value)
 
 
-def test_a_missing_file_of_a_missing_folder_has_no_suggestion(tmp_path: Path) -> None:
-    path = tmp_path / "none" / "train.en"
+@pytest.mark.parametrize("folder", ["none", "with\0null"])
+def test_a_missing_file_of_a_missing_folder_has_no_suggestion(folder: str, tmp_path: Path) -> None:
+    path = tmp_path / folder / "train.en"
     assert no_file(path) == f"there is no file {path}"
 
 

@@ -174,7 +174,8 @@ def _without_perplexity(
     rows: Sequence[dict[str, Any]], records: Sequence[RunRecord]
 ) -> Iterator[str]:
     """Remove perplexities that cannot be compared; yield why."""
-    known = [record for record, row in zip(records, rows, strict=True) if row["perplexity"]]
+    pairs = zip(records, rows, strict=True)
+    known = [record for record, row in pairs if row["perplexity"] is not None]
     hashes = {record.summary["test"].get("target_pieces") for record in known}
     recorded = None not in hashes
     if len(hashes if recorded else {_pieces_settings(record) for record in known}) > 1:
