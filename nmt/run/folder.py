@@ -122,25 +122,19 @@ class RunFolder:
         ]
 
     def check_writable(self) -> None:
-        """Check that the folder can be written, and remove what the check created.
+        """Check that the folder, or the existing folder in which it will be made, can be written.
+
+        It makes no folder: runs that start at the same time share their missing parents.
 
         Raises:
             UserError: The folder cannot be written.
         """
-        made: list[Path] = []
         try:
-            for folder in reversed([self.path, *self.path.parents]):
-                if not folder.exists():
-                    folder.mkdir()
-                    made.append(folder)
-            with TemporaryFile(dir=self.path, suffix=PARTIAL):
+            existing = next(one for one in (self.path, *self.path.parents) if one.exists())
+            with TemporaryFile(dir=existing, suffix=PARTIAL):
                 pass
         except OSError as error:
             raise self._cannot_write(error) from error
-        finally:
-            with suppress(OSError):  # a remaining empty folder does no harm
-                for folder in reversed(made):
-                    folder.rmdir()
 
     def _cannot_write(self, error: OSError) -> UserError:
         return UserError(

@@ -98,6 +98,30 @@ def test_a_folder_below_a_file_is_refused(config: Config, folder: RunFolder) -> 
         below.create(config, "")
 
 
+def test_runs_that_start_at_once_may_share_a_missing_parent(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A check that makes the parents fails if another run makes them first, or removes them."""
+
+    def make(self: Path, *_: object, **__: object) -> None:
+        raise FileExistsError(17, "another run made it first", str(self))
+
+    missing = RunFolder(folder.path / "runs" / "one")
+    monkeypatch.setattr(Path, "mkdir", make)
+    missing.check_writable()
+    monkeypatch.undo()
+    assert not folder.path.exists()
+
+
+def test_a_folder_that_cannot_be_made_is_refused_before_the_preparation(
+    folder: RunFolder, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file", tmp_path / "file" / "one", tmp_path / "file" / "one" / "two"):
+        with pytest.raises(UserError, match="cannot write the run folder .*; fix that, or choose"):
+            RunFolder(path).check_writable()
+
+
 def test_an_unfinished_run_may_change_its_limits_and_logging(
     config: Config, folder: RunFolder
 ) -> None:
