@@ -51,11 +51,11 @@ class Task:
     """How rows of a task are drawn, and how they are solved exactly.
 
     Attributes:
-        draw: Draws rows, given B, T, P and a random generator.
+        draw: Draws rows, given B, T, P, the number of different keys, and a random generator.
         solve: Returns the answers, as in `Rows.answers`, given symbols [B, T].
     """
 
-    draw: Callable[[int, int, int, torch.Generator], Rows]
+    draw: Callable[[int, int, int, int, torch.Generator], Rows]
     solve: Callable[[Tensor], Tensor]
 
 
@@ -64,9 +64,14 @@ def shortest(pairs: int) -> int:
     return max(3 * pairs + 2, 4)
 
 
+def num_keys(pairs: int) -> int:
+    """Return the number of different keys from which those of P pairs are drawn."""
+    return 2 * pairs
+
+
 def num_symbols(pairs: int) -> int:
-    """Return the size of the alphabet: with P pairs there are 2 P keys."""
-    return FIRST_KEY + 2 * pairs
+    """Return the size of the alphabet for P pairs."""
+    return FIRST_KEY + num_keys(pairs)
 
 
 def word_length(length: int) -> int:
@@ -89,27 +94,29 @@ def _draw_word(rows: int, length: int, generator: torch.Generator, *, backwards:
     return Rows(symbols, answers, places)
 
 
-def draw_copy(rows: int, length: int, pairs: int, generator: torch.Generator) -> Rows:
-    """Draw words and ask for them in their order; ``pairs`` is not used."""
+def draw_copy(rows: int, length: int, pairs: int, keys: int, generator: torch.Generator) -> Rows:
+    """Draw words and ask for them in their order; ``pairs`` and ``keys`` are not used."""
     return _draw_word(rows, length, generator, backwards=False)
 
 
-def draw_reversal(rows: int, length: int, pairs: int, generator: torch.Generator) -> Rows:
-    """Draw words and ask for them from the last symbol to the first; ``pairs`` is not used."""
+def draw_reversal(
+    rows: int, length: int, pairs: int, keys: int, generator: torch.Generator
+) -> Rows:
+    """Draw words and ask for them from last to first; ``pairs`` and ``keys`` are not used."""
     return _draw_word(rows, length, generator, backwards=True)
 
 
-def draw_recall(rows: int, length: int, pairs: int, generator: torch.Generator) -> Rows:
+def draw_recall(rows: int, length: int, pairs: int, keys: int, generator: torch.Generator) -> Rows:
     """Draw P different keys with a value each, and ask for all of them in another order."""
-    keys = torch.rand(rows, 2 * pairs, generator=generator).argsort(1)[:, :pairs]
+    drawn = torch.rand(rows, keys, generator=generator).argsort(1)[:, :pairs]
     values = torch.randint(VALUES, (rows, pairs), generator=generator)
     order = torch.rand(rows, pairs, generator=generator).argsort(1)
     symbols = torch.full((rows, length), BLANK)
     answers, places = (torch.full_like(symbols, NO_ANSWER) for _ in range(2))
     symbols[:, 0], symbols[:, -pairs - 1] = START, BREAK
-    symbols[:, 1 : 2 * pairs + 1 : 2] = keys + FIRST_KEY
+    symbols[:, 1 : 2 * pairs + 1 : 2] = drawn + FIRST_KEY
     symbols[:, 2 : 2 * pairs + 2 : 2] = values + FIRST_VALUE
-    symbols[:, -pairs:] = keys.gather(1, order) + FIRST_KEY
+    symbols[:, -pairs:] = drawn.gather(1, order) + FIRST_KEY
     answers[:, -pairs:] = values.gather(1, order)
     places[:, -pairs:] = 2 * order + 2
     return Rows(symbols, answers, places)

@@ -8,7 +8,10 @@ from typing import Any
 from nmt.durable_file import atomic_write
 from nmt.errors import UserError
 
-CELL = ("kind", "settings", "task", "length", "pairs", "seed", "layers", "updates_allowed", "rate")
+CELL = (
+    *("kind", "settings", "task", "length", "pairs", "seed", "layers", "updates_allowed", "rate"),
+    *("tokens", "curriculum"),
+)
 """The keys that identify a measurement in a record."""
 
 

@@ -26,7 +26,7 @@ def script(load_script: Callable[[str], Any]) -> Iterator[Any]:
 
 def drawn(script: Any, task: str, length: int, pairs: int, rows: int = 40, seed: int = 1) -> Any:
     generator = torch.Generator().manual_seed(seed)
-    return script.TASKS[task].draw(rows, length, pairs, generator)
+    return script.TASKS[task].draw(rows, length, pairs, 2 * pairs, generator)
 
 
 @pytest.mark.parametrize(("length", "pairs"), SIZES)
@@ -164,6 +164,9 @@ def test_what_cannot_be_measured_is_refused(
         (["--lengths", "2"], "need 5 positions: 2"),
         (["--tasks", "sort"], "'sort' is not one of copy, reversal, recall"),
         (["--lengths", "64", "--pairs", "21"], "21 pairs need 65 positions: 64"),
+        (["--curriculum", "32,64"], "--curriculum: 64 positions come before 64: give less"),
+        (["--curriculum", "32,16"], "--curriculum: 32 positions come before 16: give less"),
+        (["--curriculum", "4"], "--curriculum: 4 is too short; 1 pairs need 5"),
     ):
         monkeypatch.setattr(sys, "argv", ["attention_tasks", *arguments])
         with pytest.raises(SystemExit) as refused:
@@ -171,6 +174,40 @@ def test_what_cannot_be_measured_is_refused(
         assert refused.value.code == 2
         lines = capsys.readouterr().err.splitlines()
         assert message in lines[-1]
+
+
+def test_a_curriculum_trains_on_each_of_its_lengths_and_on_the_keys_of_the_last(
+    script: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ["--kinds", "full", "--tasks", "recall", "--lengths", "96", "--tokens", "96"]
+    arguments += ["--curriculum", "24,48", "--updates", "20"]
+    monkeypatch.setattr(sys, "argv", ["attention_tasks", *arguments])
+    options, [cell], _ = script.parsed()
+    seen: list[torch.Tensor] = []
+
+    class Recorded(script.Stack):  # type: ignore[misc, name-defined]
+        def forward(self, symbols: torch.Tensor) -> torch.Tensor:
+            seen.append(symbols)
+            return torch.Tensor(super().forward(symbols))
+
+    monkeypatch.setattr(script, "Stack", Recorded)
+    found = script.measure(cell | {"updates_allowed": 20}, options)
+    trained = seen[: found["updates"]]
+    assert found["updates"] == 60
+    assert [rows.shape for rows in trained[::20]] == [(4, 24), (2, 48), (1, 96)]
+    for length, updates in zip(
+        (24, 48, 96), (trained[:20], trained[20:40], trained[40:]), strict=True
+    ):
+        keys = torch.cat([rows.flatten() for rows in updates])
+        keys = keys[keys >= 20].unique()
+        assert 18 < len(keys) <= 24, "all lengths have the 24 keys of 12 pairs"
+        breaks = (torch.cat(updates) == script_break(script)).nonzero()[:, 1]
+        assert (breaks == length - length // 8 - 1).all(), "an eighth of the positions are queries"
+
+
+def script_break(script: Any) -> int:
+    """Return the symbol between the pairs and the queries."""
+    return int(script.TASKS["recall"].draw.__globals__["BREAK"])
 
 
 def test_a_setting_may_be_a_fraction(script: Any) -> None:
