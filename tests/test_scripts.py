@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -237,3 +238,11 @@ def test_ci_runs_every_stage_and_reports_the_failures(project: Project) -> None:
     assert result.returncode == 1
     assert result.stdout.splitlines()[-1] == "==== FAILED: tests without-avx512 types"
     assert "==== format: passed" in result.stdout
+
+
+def test_every_script_in_python_is_linted() -> None:
+    """Ruff finds files by their suffix, and scripts have none."""
+    ruff = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["ruff"]
+    files = (file for file in (ROOT / "scripts").iterdir() if file.is_file() and not file.suffix)
+    python = {file for file in files if "python" in file.read_text(encoding="utf-8").split("\n")[0]}
+    assert {ROOT / name for name in ruff["extend-include"]} == python
