@@ -90,7 +90,7 @@ def torchs_kernel(
     attention: MultiHeadAttention, states: Tensor, memory: AttentionMemory, decoder: bool
 ) -> Tensor:
     """Compute full attention by torch's fused kernel, without a mask of all pairs."""
-    heads = attention.queries(states)
+    heads = attention.queries(attention.query_projection(states))
     context = torch.nn.functional.scaled_dot_product_attention(
         heads, memory.keys, memory.values, is_causal=decoder
     )

@@ -1,6 +1,5 @@
 """Computes only some rows of a batch. Legend: B batch, T length, D size, R chosen rows."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -19,43 +18,17 @@ def may_choose(states: Tensor) -> bool:
     return fast and not torch.is_grad_enabled()
 
 
-class Rows:
-    """The rows of states [B, T, D] that a layer computes: all of them."""
-
-    @property
-    def none(self) -> bool:
-        """Whether there is no row to compute."""
-        return False
-
-    def pick(self, states: Tensor) -> Tensor:
-        """Return the rows of states: [B, T, D] if these are all rows, [R, D] if they are chosen."""
-        return states
-
-    def put(self, states: Tensor, rows: Tensor) -> Tensor:
-        """Return states [B, T, D] in which ``rows``, the result of `pick`, are replaced."""
-        return rows
-
-    def spread(self, rows: Tensor, like: Tensor) -> Tensor:
-        """Return [B, T, D] with these rows, else 0; ``like`` has the axes B and T."""
-        return rows
-
-    def apply(self, module: Callable[[Tensor], Tensor], states: Tensor) -> Tensor:
-        """Apply a module to these rows of states [B, T, D]; the result is 0 in other rows."""
-        return self.spread(module(self.pick(states)), states)
-
-
-ALL_ROWS = Rows()
-
-
 @dataclass(frozen=True)
-class ChosenRows(Rows):
+class ChosenRows:
     """Some rows of states [B, T, D].
 
     Attributes:
         index: [R], ascending indices of the joined axes B and T.
+        axes: B and T.
     """
 
     index: Tensor
+    axes: torch.Size
 
     @property
     def none(self) -> bool:
@@ -71,7 +44,6 @@ class ChosenRows(Rows):
         changed = states.flatten(0, -2).index_copy(0, self.index, rows.type_as(states))
         return changed.view(states.shape)
 
-    def spread(self, rows: Tensor, like: Tensor) -> Tensor:
-        """Return [B, T, D] with the chosen rows [R, D], else 0; ``like`` has the axes B and T."""
-        shape = *like.shape[:-1], rows.size(-1)
-        return self.put(rows.new_zeros(shape), rows)
+    def spread(self, rows: Tensor) -> Tensor:
+        """Return [B, T, D] with the chosen rows [R, D], else 0."""
+        return self.put(rows.new_zeros(*self.axes, rows.size(-1)), rows)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nmt.config.stack_depth import Depth, DepthConfig
-from nmt.kernels.chosen_rows import ALL_ROWS, ChosenRows, Rows, may_choose
+from nmt.kernels.chosen_rows import ChosenRows, may_choose
 from nmt.kernels.precision import at_least_float32, without_autocast
 
 EPSILON = 0.01
@@ -41,10 +41,10 @@ class DepthRun(ABC):
     """A pass of tokens through the layers of a stack.
 
     Attributes:
-        rows: The tokens that the next layer computes.
+        rows: The tokens that the next layer computes; None: all tokens.
     """
 
-    rows: Rows = ALL_ROWS
+    rows: ChosenRows | None = None
 
     @abstractmethod
     def after(self, states: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor | None]:
@@ -141,7 +141,8 @@ class _AdaptiveRun(DepthRun):
         if not self._chooses:
             return
         index = self._running.flatten().nonzero()[:, 0]
-        self.rows = ALL_ROWS if len(index) == self._running.numel() else ChosenRows(index)
+        everything = len(index) == self._running.numel()
+        self.rows = None if everything else ChosenRows(index, self._running.shape)
 
     def after(self, states: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor | None]:
         running = self._running

@@ -17,6 +17,7 @@ from nmt.kernels import dispatch, private_torch
 from nmt.kernels.dispatch import KernelPath
 from nmt.kernels.dropout import DiscreteRate, discrete_rate, dropout
 from nmt.kernels.linear.linear_layer import linear, padded_rows, product, weight_gradient
+from nmt.kernels.linear.quantized_linear import Quantizable
 
 
 def plain_feed_forward(
@@ -98,3 +99,13 @@ def feed_forward(
             states, weight_1, bias_1, weight_2, bias_2, discrete_rate(dropout_p), dtype
         )
     return result
+
+
+def feed_forward_of_layers(
+    states: Tensor, widen: Quantizable, narrow: Quantizable, dropout_p: float
+) -> Tensor:
+    """Return `feed_forward` with the parameters of two layers; in int8 if both are quantized."""
+    if widen.quantized is not None and narrow.quantized is not None:
+        hidden = widen.quantized(states, relu=True)
+        return narrow.quantized(hidden, nonnegative=True)
+    return feed_forward(states, widen.weight, widen.bias, narrow.weight, narrow.bias, dropout_p)

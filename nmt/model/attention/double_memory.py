@@ -57,6 +57,13 @@ class DoubleMemory(AttentionMemory):
         return self.join(super().keep(rows), self.regions.keep(rows))
 
 
+def text_and_regions(memory: AttentionMemory) -> tuple[AttentionMemory, AttentionMemory]:
+    """Return the two memories that `DoubleMemory.join` has joined."""
+    assert isinstance(memory, DoubleMemory)
+    assert memory.regions is not None
+    return memory.text, memory.regions
+
+
 def joined_weights(text: Tensor, regions: Tensor) -> Tensor:
     """Join weights [B, ..., T, S] and [B, ..., T, R]; heads of the text share weights [B, T, R]."""
     if regions.dim() < text.dim():

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from nmt.kernels.attention.attention_mask import AttentionMask
 from nmt.model.attention.additive import AdditiveAttention
 from nmt.model.attention.core import Attention
-from nmt.model.attention.double_memory import DoubleMemory, joined_weights
+from nmt.model.attention.double_memory import DoubleMemory, joined_weights, text_and_regions
 from nmt.model.attention.memory import AttentionMemory, AttentionOutput
 from nmt.model.layers import RepeatedLinear
 
@@ -78,10 +78,9 @@ class DoublyAttention(Attention):
         coverage: Tensor | None = None,
     ) -> AttentionOutput:
         """Attend to text and regions from queries [B, T, Q]; see `Attention.forward`."""
-        assert isinstance(memory, DoubleMemory)
-        assert memory.regions is not None
-        text = self.text(query, memory.text, positions, coverage)
-        regions = self.regions(query, memory.regions, positions)
+        of_text, of_regions = text_and_regions(memory)
+        text = self.text(query, of_text, positions, coverage)
+        regions = self.regions(query, of_regions, positions)
         image = self.gate(query) * regions.context
         context = torch.cat([text.context, image.type_as(text.context)], dim=-1)
         return AttentionOutput(context, joined_weights(text.weights, regions.weights))

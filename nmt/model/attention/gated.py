@@ -5,11 +5,10 @@ Legend: B batch, T target length, S source length, R regions, D model size, H he
 
 from torch import Tensor, nn
 
-from nmt.model.attention.double_memory import DoubleMemory, joined_weights
+from nmt.model.attention.double_memory import DoubleMemory, joined_weights, text_and_regions
 from nmt.model.attention.doubly import Gate
 from nmt.model.attention.memory import AttentionMemory, AttentionOutput, Mask
 from nmt.model.attention.multi_head import MultiHeadAttention
-from nmt.model.attention.relative import NO_POSITIONS, RelativePositions
 
 
 class GatedCrossAttention(nn.Module):
@@ -47,20 +46,19 @@ class GatedCrossAttention(nn.Module):
         )
 
     def forward(
-        self,
-        query: Tensor,
-        memory: AttentionMemory,
-        *,
-        need_weights: bool,
-        positions: RelativePositions = NO_POSITIONS,
+        self, query: Tensor, memory: AttentionMemory, *, need_weights: bool
     ) -> AttentionOutput:
         """Attend from queries [B, T, D]; see `MultiHeadAttention.forward`."""
-        assert isinstance(memory, DoubleMemory)
-        assert memory.regions is not None
-        text = self.text(query, memory.text, need_weights=need_weights, positions=positions)
-        regions = self.regions(
-            query, memory.regions, need_weights=need_weights, positions=positions
-        )
+        of_text, of_regions = text_and_regions(memory)
+        text = self.text(query, of_text, need_weights=need_weights)
+        regions = self.regions(query, of_regions, need_weights=need_weights)
+        return self.combined(query, text, regions)
+
+    def combined(
+        self, query: Tensor, text: AttentionOutput, regions: AttentionOutput
+    ) -> AttentionOutput:
+        """Return attention(x, h) + beta(x) · attention'(x, a) for queries x [..., D]."""
         context = text.context + self.gate(query) * regions.context
-        weights = joined_weights(text.weights, regions.weights) if need_weights else None
-        return AttentionOutput(context, weights)
+        if text.weights is None or regions.weights is None:
+            return AttentionOutput(context, None)
+        return AttentionOutput(context, joined_weights(text.weights, regions.weights))

@@ -42,8 +42,8 @@ class MultiHeadAttention(nn.Module):
         self.query_projection = Linear(size, size)
         self.key_value_projection = Linear(memory_size, 2 * self.num_kv_heads * head_size)
         self.output_projection = Linear(size, size)
-        self.query_norm = RmsNorm(head_size) if qk_norm else None
-        self.key_norm = RmsNorm(head_size) if qk_norm else None
+        self.query_norm = RmsNorm(head_size) if qk_norm else nn.Identity()
+        self.key_norm = RmsNorm(head_size) if qk_norm else nn.Identity()
         self.dropout = Dropout(dropout)
 
     def build_memory(
@@ -54,15 +54,7 @@ class MultiHeadAttention(nn.Module):
         The mask is broadcastable to [B, H, T, S], True = may attend; None: all may.
         """
         keys, values = sdpa.split_keys_values(self.key_value_projection(states), self.num_kv_heads)
-        keys = keys if self.key_norm is None else self.key_norm(keys)
-        return AttentionMemory.of(rotate(keys, positions.rotation), values, mask)
-
-    def queries(self, query: Tensor, positions: RelativePositions = NO_POSITIONS) -> Tensor:
-        """Project queries [B, T, D] to heads [B, H, T, K]."""
-        heads = positions.rows.apply(self.query_projection, query)
-        heads = sdpa.split_heads(heads, self.num_heads)
-        normal = heads if self.query_norm is None else self.query_norm(heads)
-        return rotate(normal, positions.rotation)
+        return AttentionMemory.of(rotate(self.key_norm(keys), positions.rotation), values, mask)
 
     def forward(
         self,
@@ -73,13 +65,24 @@ class MultiHeadAttention(nn.Module):
         positions: RelativePositions = NO_POSITIONS,
     ) -> AttentionOutput:
         """Attend from queries [B, T, D] -> context [B, T, D], weights [B, H, T, S] if needed."""
-        heads, keys, values = self.queries(query, positions), memory.keys, memory.values
+        joined = self.attend(self.query_projection(query), memory, positions, need_weights)
+        return AttentionOutput(self.output_projection(joined.context), joined.weights)
+
+    def attend(
+        self, projected: Tensor, memory: AttentionMemory, at: RelativePositions, need_weights: bool
+    ) -> AttentionOutput:
+        """Attend from projected queries [B, T, D] -> joined heads [B, T, D], weights if needed."""
+        heads, keys, values = self.queries(projected, at), memory.keys, memory.values
         if need_weights or not self.can_fuse:
-            weights = sdpa.masked_softmax(self.scores(heads, keys, positions), memory.pair_mask)
-            context = self.context(self.dropout(weights), values, positions)
+            weights = sdpa.masked_softmax(self.scores(heads, keys, at), memory.pair_mask)
+            context = self.context(self.dropout(weights), values, at)
             return AttentionOutput(context, weights if need_weights else None)
-        joined = memory.attend(heads, positions.bias, self.dropout.rate)
-        return AttentionOutput(positions.rows.apply(self.output_projection, joined), None)
+        return AttentionOutput(memory.attend(heads, at.bias, self.dropout.rate), None)
+
+    def queries(self, projected: Tensor, positions: RelativePositions = NO_POSITIONS) -> Tensor:
+        """Split projected queries [B, T, D] into heads [B, H, T, K], at these positions."""
+        heads = sdpa.split_heads(projected, self.num_heads)
+        return rotate(self.query_norm(heads), positions.rotation)
 
     def scores(
         self, heads: Tensor, keys: Tensor, positions: RelativePositions = NO_POSITIONS
@@ -92,5 +95,4 @@ class MultiHeadAttention(nn.Module):
         self, weights: Tensor, values: Tensor, positions: RelativePositions = NO_POSITIONS
     ) -> Tensor:
         """Average values [B, G, S, K] by weights [B, H, T, S], join the heads -> [B, T, D]."""
-        averages = sdpa.grouped_product(weights.type_as(values), values)
-        return self.output_projection(sdpa.join_heads(averages))
+        return sdpa.join_heads(sdpa.grouped_product(weights.type_as(values), values))

@@ -32,11 +32,11 @@ class RecurrentMultiHeadAttention(Attention):
     def scores(self, query: Tensor, keys: Tensor, coverage: Tensor | None = None) -> Tensor:
         """Return the scaled dot products of each head, [B, H, T, S]."""
         assert coverage is None
-        return self.heads.scores(self.heads.queries(query), keys)
+        return self.heads.scores(self.heads.queries(self.heads.query_projection(query)), keys)
 
     def context(self, weights: Tensor, values: Tensor) -> Tensor:
         """Average the values of each head, then join and project the heads, [B, T, query_size]."""
-        return self.heads.context(weights, values)
+        return self.heads.output_projection(self.heads.context(weights, values))
 
 
 @dataclass(kw_only=True)

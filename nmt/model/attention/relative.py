@@ -4,11 +4,9 @@ Legend: B batch, H heads, T queries, S keys, K head size.
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from torch import Tensor, nn
-
-from nmt.kernels.chosen_rows import ALL_ROWS, Rows
 
 
 @dataclass(frozen=True)
@@ -20,18 +18,12 @@ class RelativePositions:
         rotation: Cosines and sines [T, K / 2] that rotate the queries and the new keys.
         distances: [T, S], key minus query position, clipped and shifted so that the least is 0.
         in_step: The positions [T] of queries and [S] of keys in a step of search.
-        rows: The queries whose contexts are needed.
     """
 
     bias: Tensor | None = None
     rotation: tuple[Tensor, Tensor] | None = None
     distances: Tensor | None = None
     in_step: tuple[Tensor, Tensor] | None = None
-    rows: Rows = ALL_ROWS
-
-    def of_rows(self, rows: Rows) -> "RelativePositions":
-        """Return the same positions for these queries."""
-        return replace(self, rows=rows)
 
 
 NO_POSITIONS = RelativePositions()

@@ -80,9 +80,9 @@ class ShawAttention(MultiHeadAttention):
     def context(
         self, weights: Tensor, values: Tensor, positions: RelativePositions = NO_POSITIONS
     ) -> Tensor:
-        """Average values [B, G, S, K] by weights [B, H, T, S], then join and project the heads."""
+        """Average values [B, G, S, K] by weights [B, H, T, S], join the heads -> [B, T, D]."""
         assert positions.distances is not None
         weights = weights.type_as(values)
         averages = grouped_product(weights, values)
         averages = averages + self.relative.values(weights, positions.distances)
-        return self.output_projection(join_heads(averages))
+        return join_heads(averages)

@@ -41,9 +41,9 @@ class CosineScores(MultiHeadAttention):
         memory = super().build_memory(states, mask, positions)
         return AttentionMemory(_unit(memory.keys), memory.values, memory.mask, memory.sentences)
 
-    def queries(self, query: Tensor, positions: RelativePositions = NO_POSITIONS) -> Tensor:
+    def queries(self, projected: Tensor, positions: RelativePositions = NO_POSITIONS) -> Tensor:
         """Return g · sqrt(d_k) · q / |q|, [B, H, T, K]; the scores are divided by sqrt(d_k)."""
-        heads = super().queries(query, positions)
+        heads = super().queries(projected, positions)
         scale = FIRST_SCALE * self.log_scale_change.exp() * heads.size(-1) ** 0.5
         return (_unit(heads) * scale[:, None, None]).type_as(heads)
 

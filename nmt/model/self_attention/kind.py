@@ -15,7 +15,7 @@ from nmt.kernels import dispatch
 from nmt.kernels.attention.attention_mask import AttentionMask
 from nmt.model.attention.memory import AttentionMemory, AttentionOutput
 from nmt.model.attention.multi_head import MultiHeadAttention
-from nmt.model.attention.relative import NO_POSITIONS, RelativePositions
+from nmt.model.attention.relative import RelativePositions
 from nmt.model.attention.stack_attention import stack_attention
 from nmt.model.self_attention.target_memory import GrowingMemory, TargetMemory
 
@@ -64,23 +64,17 @@ class KindOfSelfAttention(MultiHeadAttention, ABC):
         """Return whether `weights` can replace `contexts` for this memory."""
         return True
 
-    def forward(
-        self,
-        query: Tensor,
-        memory: AttentionMemory,
-        *,
-        need_weights: bool,
-        positions: RelativePositions = NO_POSITIONS,
+    def attend(
+        self, projected: Tensor, memory: AttentionMemory, at: RelativePositions, need_weights: bool
     ) -> AttentionOutput:
-        """Attend from queries [B, T, D] -> context [B, T, D], weights [B, H, T, S] if needed."""
-        heads = self.queries(query, positions)
+        """Attend from projected queries [B, T, D] -> joined heads [B, T, D], weights if needed."""
+        heads = self.queries(projected, at)
         plain = dispatch.only_plain() or not self.can_fuse
         if need_weights or (plain and self.has_weights(memory)):
-            weights = self.weights(heads, memory, positions)
+            weights = self.weights(heads, memory, at)
             context = self.context(self.dropout(weights), memory.values)
             return AttentionOutput(context, weights if need_weights else None)
-        joined = self.contexts(heads, memory, positions).type_as(query)
-        return AttentionOutput(positions.rows.apply(self.output_projection, joined), None)
+        return AttentionOutput(self.contexts(heads, memory, at).type_as(projected), None)
 
 
 def is_search(memory: AttentionMemory) -> bool:

@@ -3,6 +3,8 @@
 Legend: D model size, F feed-forward size.
 """
 
+from typing import Any
+
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -10,7 +12,7 @@ from nmt.config.model import (
     Activation,
     TransformerStackConfig,
 )
-from nmt.kernels.linear.feed_forward import feed_forward
+from nmt.kernels.linear.feed_forward import feed_forward_of_layers
 from nmt.model.layers import Dropout, Linear
 
 
@@ -46,17 +48,10 @@ class FeedForward(nn.Sequential):
         super().__init__(*widen, Dropout(config.feed_forward_dropout), narrow)
 
     def forward(self, states: Tensor) -> Tensor:
-        """Map states [..., D] to [..., D]."""
-        if not isinstance(self[1], nn.ReLU):
-            composed: Tensor = super().forward(states)  # type: ignore[no-untyped-call]
-            return composed
-        widen, _, dropout, narrow = self
-        assert isinstance(widen, Linear)
-        assert isinstance(dropout, Dropout)
-        assert isinstance(narrow, Linear)
-        if widen.quantized is not None and narrow.quantized is not None:
-            hidden = widen.quantized(states, relu=True)
-            return narrow.quantized(hidden, nonnegative=True)
-        return feed_forward(
-            states, widen.weight, widen.bias, narrow.weight, narrow.bias, dropout.rate
-        )
+        """Map states [..., D] to [..., D]; with ReLU, one kernel computes the formula."""
+        layers: Any = self
+        if isinstance(layers[1], nn.ReLU):
+            widen, _, dropout, narrow = layers
+            return feed_forward_of_layers(states, widen, narrow, dropout.rate)
+        composed: Tensor = super().forward(states)  # type: ignore[no-untyped-call]
+        return composed

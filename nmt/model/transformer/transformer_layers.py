@@ -1,5 +1,7 @@
 """The layers of a Transformer encoder and decoder (Vaswani et al. 2017, section 3.1).
 
+`chosen_tokens` computes the layers for some of the tokens.
+
 Legend: B batch, S source length, T target length, D model size, H heads. In search: A sentences, N
 beams of each.
 """
@@ -15,14 +17,10 @@ from nmt.config.model import (
     TransformerStackConfig,
 )
 from nmt.config.self_attention import SelfAttention
-from nmt.kernels.chosen_rows import ALL_ROWS, Rows
 from nmt.model.attention.gated import GatedCrossAttention
 from nmt.model.attention.memory import AttentionMemory, Mask
 from nmt.model.attention.multi_head import MultiHeadAttention
-from nmt.model.attention.relative import (
-    NO_POSITIONS,
-    RelativePositions,
-)
+from nmt.model.attention.relative import RelativePositions
 from nmt.model.attention.shaw import ShawAttention
 from nmt.model.attention.stack_attention import stack_attention
 from nmt.model.layers import Modules
@@ -58,27 +56,14 @@ class TransformerEncoderLayer(nn.Module):
         self.feed_forward = FeedForward(config)
         self.residuals = Modules[Residual](Residual(config) for _ in range(2))
 
-    def forward(
-        self,
-        states: Tensor,
-        mask: Mask,
-        positions: RelativePositions,
-        rows: Rows = ALL_ROWS,
-    ) -> Tensor:
-        """Transform states [B, S, D]; the mask is broadcastable to [B, H, S, S].
-
-        ``rows`` are the states to transform.
-        """
-        if rows.none:
-            return states
+    def forward(self, states: Tensor, mask: Mask, positions: RelativePositions) -> Tensor:
+        """Transform states [B, S, D]; the mask is broadcastable to [B, H, S, S]."""
         attention_residual, feed_residual = self.residuals
         inputs = attention_residual.before(states)
         memory = self.self_attention.build_memory(inputs, mask, positions)
-        at = positions.of_rows(rows)
-        attended = self.self_attention(inputs, memory, need_weights=False, positions=at)
-        new = attention_residual.after(rows.pick(states), rows.pick(attended.context))
-        new = feed_residual.after(new, self.feed_forward(feed_residual.before(new)))
-        return rows.put(states, new)
+        attended = self.self_attention(inputs, memory, need_weights=False, positions=positions)
+        states = attention_residual.after(states, attended.context)
+        return feed_residual.after(states, self.feed_forward(feed_residual.before(states)))
 
 
 Extend = Callable[[AttentionMemory], AttentionMemory]
@@ -107,7 +92,6 @@ class TransformerDecoderLayer(nn.Module):
         source: AttentionMemory,
         *,
         need_weights: bool,
-        rows: Rows = ALL_ROWS,
     ) -> tuple[Tensor, Tensor | None]:
         """Transform states [B, T, D], in search [A, N, D].
 
@@ -118,7 +102,6 @@ class TransformerDecoderLayer(nn.Module):
             positions: Positions of queries and keys of self-attention.
             source: Keys and values of the source, for cross-attention.
             need_weights: Whether to return the weights of cross-attention.
-            rows: The states to transform; for the others, the layer computes only keys and values.
 
         Returns:
             The new states; the weights of cross-attention, [B, H, T, S], or None.
@@ -128,14 +111,10 @@ class TransformerDecoderLayer(nn.Module):
         memory = self.self_attention.build_memory(inputs, mask, positions)
         if extend is not None:
             memory = extend(memory)
-        if rows.none:
-            return states, None
-        at = positions.of_rows(rows)
-        attended = self.self_attention(inputs, memory, need_weights=False, positions=at)
-        new = self_residual.after(rows.pick(states), rows.pick(attended.context))
-        queries = rows.spread(cross_residual.before(new), states)
-        at = NO_POSITIONS.of_rows(rows)
-        attended = self.cross_attention(queries, source, need_weights=need_weights, positions=at)
-        new = cross_residual.after(new, rows.pick(attended.context))
-        new = feed_residual.after(new, self.feed_forward(feed_residual.before(new)))
-        return rows.put(states, new), attended.weights
+        attended = self.self_attention(inputs, memory, need_weights=False, positions=positions)
+        states = self_residual.after(states, attended.context)
+        queries = cross_residual.before(states)
+        attended = self.cross_attention(queries, source, need_weights=need_weights)
+        states = cross_residual.after(states, attended.context)
+        states = feed_residual.after(states, self.feed_forward(feed_residual.before(states)))
+        return states, attended.weights

@@ -38,6 +38,7 @@ from nmt.model.layers import Dropout, Modules
 from nmt.model.self_attention.kind import KindOfSelfAttention
 from nmt.model.self_attention.target_memory import GrowingMemory
 from nmt.model.structured_dropout import LayerDrop
+from nmt.model.transformer.chosen_tokens import for_tokens
 from nmt.model.transformer.positions import PositionedEmbedding
 from nmt.model.transformer.recompute import recomputed
 from nmt.model.transformer.residual import last_norm
@@ -113,7 +114,8 @@ class TransformerEncoder(Encoder):
         for layer in self.layers:
             if self.layer_drop():
                 continue
-            states = recomputed(layer, self.recompute)(states, mask, positions, run.rows)
+            run_layer = recomputed(for_tokens(layer, run.rows), self.recompute)
+            states = run_layer(states, mask, positions)
             states, _ = run.after(states, None)
         return self.norm(run.result(states)), run.use
 
@@ -176,9 +178,8 @@ class TransformerDecoder(Decoder):
         run = self.depth.begin(states)
         for index, (layer, source) in enumerate(zip(self.layers, state.source, strict=True)):
             extend = partial(target.write, index)
-            results = layer(
-                states, extend, None, positions, source, need_weights=need_weights, rows=run.rows
-            )
+            run_layer = for_tokens(layer, run.rows)
+            results = run_layer(states, extend, None, positions, source, need_weights=need_weights)
             states, layer_weights = run.after(*results)
             weights.append(layer_weights)
         hidden = self.norm(run.result(states)).flatten(0, 1)
@@ -216,10 +217,8 @@ class TransformerDecoder(Decoder):
                 shape = len(states), layer.cross_attention.num_heads, len(steps)
                 weights.append(states.new_zeros(*shape, source.width))
                 continue
-            run = recomputed(layer, self.recompute)
-            results = run(
-                states, None, mask, positions, source, need_weights=need_weights, rows=depth.rows
-            )
+            run_layer = recomputed(for_tokens(layer, depth.rows), self.recompute)
+            results = run_layer(states, None, mask, positions, source, need_weights=need_weights)
             states, layer_weights = depth.after(*results)
             weights.append(layer_weights)
         joined = torch.stack(weights, dim=1) if need_weights else None

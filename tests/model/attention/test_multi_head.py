@@ -73,8 +73,8 @@ def turned(vector: Tensor, position: int) -> Tensor:
     return result
 
 
-def normalised(vector: Tensor, norm: nn.Module | None) -> Tensor:
-    if norm is None:
+def normalised(vector: Tensor, norm: nn.Module) -> Tensor:
+    if isinstance(norm, nn.Identity):
         return vector
     return vector / torch.sqrt((vector**2).mean() + 1e-6) * norm.weight
 
@@ -304,7 +304,8 @@ def test_rotary_products_depend_on_the_distance_alone() -> None:
     with torch.no_grad():
         placed = rotary(torch.arange(40), torch.arange(40))
         memory = attention.build_memory(state, None, placed)
-        scores = attention.scores(attention.queries(state, placed), memory.keys)[0, 0]
+        queries = attention.queries(attention.query_projection(state), placed)
+        scores = attention.scores(queries, memory.keys)[0, 0]
     for distance in (-7, 0, 3):
         along = scores.diagonal(distance)
         torch.testing.assert_close(along, along[:1].expand_as(along), rtol=0, atol=1e-6)

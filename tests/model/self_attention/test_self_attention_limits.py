@@ -220,7 +220,8 @@ def test_a_piece_that_is_alone_in_its_bucket_attends_to_itself_in_all_precisions
     attention = build("lsh", attention_buckets=64, attention_hashes=1).to(dtype)
     states = torch.randn(50, 2, H * K).to(dtype)
     memory = attention.build_memory(states, mask_of(50, 2, causal=False))
-    weights = attention.weights(attention.queries(states), memory, NO_POSITIONS)
+    queries = attention.queries(attention.query_projection(states))
+    weights = attention.weights(queries, memory, NO_POSITIONS)
     alone = weights.diagonal(dim1=-2, dim2=-1)  # [50, H, 2]: 1, or 0 if both share a bucket
     assert ((alone == 1) | (alone == 0)).all()
     assert alone.sum() > alone.numel() / 2
