@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from nmt.kernels.linear.quantized_linear import quantize_for_search
-from nmt.kernels.linear.weight_layout import cast_for_search, lay_out_for_search
+from nmt.kernels.linear.weight_layout import cast_for_search, lay_out_for_search, pack_for_search
 from nmt.model.layers import Linear
 from nmt.model.seq2seq import OutputLayer, TranslationModel
 
@@ -22,7 +22,8 @@ def prepare_weights(model: TranslationModel, precision: torch.dtype) -> None:
     if precision in (torch.bfloat16, torch.float16):  # 16-bit products read rows
         cast_for_search(linear, precision)
         return
+    layers = [layer for layer in linear if isinstance(layer, (Linear, OutputLayer))]
     if precision == torch.int8:
-        kinds = (Linear, OutputLayer)
-        quantize_for_search(layer for layer in linear if isinstance(layer, kinds))
+        quantize_for_search(layers)
+    pack_for_search(layer for layer in layers if layer.quantized is None)
     lay_out_for_search(linear)

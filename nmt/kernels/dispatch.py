@@ -26,9 +26,14 @@ from nmt.kernels.kernel_choice import Kernels
 ENVIRONMENT_VARIABLE = "NMT_KERNELS"
 """Overrides the setting ``training.kernels``."""
 
-ROW_MULTIPLES = 128, 16
+ROW_MULTIPLE, ROW_MULTIPLES = 128, ((8, 1), (32, 4), (64, 8), (128, 16))
 """oneDNN compiles and caches a kernel for each number of rows. To keep the cache small, rows are
-padded to a multiple of the first number, or of the second for at most as many rows as the first."""
+padded to a multiple. Each pair has a number of rows, and the multiple for at most this number."""
+TILE_ROWS = 16
+"""The least multiple in bfloat16: its products compute tiles of this number of rows."""
+
+FEWEST_PACKED = 1 << 16
+"""The least number of weights that search stores in oneDNN's own layout."""
 
 FEWEST_GROUPED = 100_000
 """The least number of logits per step for which search finds the best by groups."""
@@ -131,7 +136,15 @@ def works_in_place(inputs: Tensor) -> bool:
 def lays_out_weights(weight: Tensor) -> bool:
     """Return whether search stores this weight for its products (`nmt.kernels.linear`)."""
     fits = weight.dim() == 2 and weight.dtype in (torch.float32, torch.bfloat16)
+    fits = fits and not weight.is_mkldnn
     return fits and on_cpu(weight) and _may_fuse()
+
+
+def packs_weights(weight: Tensor) -> bool:
+    """Return whether search stores this weight in oneDNN's own layout, for products of few rows."""
+    known = private_torch.pack_weight is not None and private_torch.onednn_product is not None
+    large = weight.dtype == torch.float32 and weight.numel() >= FEWEST_PACKED
+    return known and large and _onednn_is_faster(weight.dtype) and _onednn_is_enabled()
 
 
 def shares_casts(inputs: Tensor) -> bool:
@@ -282,13 +295,14 @@ def product_dtype(inputs: Tensor) -> torch.dtype:
 
 def row_multiple(rows: Tensor, dtype: torch.dtype) -> int:
     """Return the multiple to which the rows [N, I] of a product in ``dtype`` are padded."""
-    many, few = ROW_MULTIPLES
     if not on_cpu(rows) or not _onednn_is_enabled():
         return 1
     by_onednn = private_torch.onednn_product is not None and _onednn_is_faster(dtype)
     if dtype != torch.bfloat16 and not by_onednn:
         return 1
-    return many if len(rows) > many else few
+    count = len(rows)
+    multiple = next((multiple for most, multiple in ROW_MULTIPLES if count <= most), ROW_MULTIPLE)
+    return max(multiple, TILE_ROWS) if dtype == torch.bfloat16 else multiple
 
 
 # ------------------------------------------------------------------------------ oneDNN

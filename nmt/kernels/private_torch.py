@@ -43,6 +43,9 @@ efficient_by_offsets = _find("ops.aten._efficient_attention_forward.default")
 onednn_product = _find("ops.mkldnn._linear_pointwise")
 """(rows, weight, bias, "relu" | "none", [], "") -> result."""
 
+pack_weight = _find("ops.mkldnn._reorder_linear_weight")
+"""(weight [O, I], expected rows) -> the weight in oneDNN's layout, for `onednn_product`."""
+
 pack_quantized_weight = _find("ops.onednn.qlinear_prepack")
 quantized_product = _find("ops.onednn.qlinear_pointwise")
 """(weight [O, I], None) -> packed weight; (x, its scale and zero, packed weight, its scales [O] and
@@ -61,7 +64,7 @@ release_pool = _find("_C._cuda_releasePool")
 
 PRIVATE_NAMES = (
     *("sigmoid_backward", "tanh_backward", "threshold_backward_", "softmax_backward"),
-    *("flash_by_offsets", "efficient_by_offsets", "onednn_product"),
+    *("flash_by_offsets", "efficient_by_offsets", "onednn_product", "pack_weight"),
     *("pack_quantized_weight", "quantized_product"),
     *("foreach_multiply_", "foreach_lerp_", "foreach_copy_"),
     *("foreach_sub", "foreach_add_", "foreach_zero_"),

@@ -16,7 +16,13 @@ from torch.nn import functional
 from nmt.kernels import dispatch, private_torch
 from nmt.kernels.dispatch import KernelPath
 from nmt.kernels.dropout import DiscreteRate, discrete_rate, dropout
-from nmt.kernels.linear.linear_layer import linear, padded_rows, product, weight_gradient
+from nmt.kernels.linear.linear_layer import (
+    dense_weight,
+    linear,
+    padded_rows,
+    product,
+    weight_gradient,
+)
 from nmt.kernels.linear.quantized_linear import Quantizable
 
 
@@ -83,7 +89,7 @@ def feed_forward(
 
     Args:
         states: x, [..., D].
-        weight_1: [F, D].
+        weight_1: [F, D]; both weights may be packed, see `nmt.kernels.linear.weight_layout`.
         bias_1: [F].
         weight_2: [D, F].
         bias_2: [D].
@@ -91,6 +97,7 @@ def feed_forward(
     """
     if dispatch.works_in_place(states) and not dropout_p:
         return linear(linear(states, weight_1, bias_1).relu_(), weight_2, bias_2)
+    weight_1, weight_2 = dense_weight(weight_1), dense_weight(weight_2)
     if dispatch.feed_forward_path(states) is KernelPath.PLAIN:
         return plain_feed_forward(states, weight_1, bias_1, weight_2, bias_2, dropout_p)
     dtype = dispatch.product_dtype(states)

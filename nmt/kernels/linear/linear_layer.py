@@ -59,15 +59,23 @@ def _without_graph(inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tenso
     return result[: len(flat)].view(*inputs.shape[:-1], len(weight))
 
 
+def dense_weight(weight: Tensor) -> Tensor:
+    """Return a weight, packed by `nmt.kernels.linear.weight_layout` or not, in torch's layout."""
+    return weight.to_dense() if weight.is_mkldnn else weight
+
+
 def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Return x W^T + b of inputs [..., I], weight [O, I] and bias [O], in the autocast dtype."""
+    """Return x W^T + b of inputs [..., I], weight [O, I] and bias [O], in the autocast dtype.
+
+    The weight may be packed, see `nmt.kernels.linear.weight_layout`.
+    """
     if dispatch.linear_path(inputs) is KernelPath.PLAIN:
         if dispatch.multiplies_by_onednn(inputs):
             return _without_graph(inputs, weight, bias)
-        return plain_linear(inputs, weight, bias)
+        return plain_linear(inputs, dense_weight(weight), bias)
     dtype = dispatch.product_dtype(inputs)
     with torch.autocast("cpu", enabled=False):
-        result: Tensor = _Linear.apply(inputs, weight, bias, dtype)  # type: ignore[no-untyped-call]
+        result: Tensor = _Linear.apply(inputs, dense_weight(weight), bias, dtype)  # type: ignore[no-untyped-call]
     return result
 
 

@@ -1,8 +1,9 @@
 """The memory layout and dtype of the weights of linear layers in search.
 
 A step of search multiplies only 5 to 100 rows, so reading the weight W [O, I] takes a large part of
-the time. If the columns of W are contiguous, the product x W^T needs no rearranged copy of W.
-Shapes and results do not change.
+the time. oneDNN reads a weight fastest in its own layout, to which it is *packed*. Of a packed
+weight, torch knows only the shape, the dtype and the product. For other products, the columns of W
+should be contiguous: then x W^T needs no rearranged copy of W. Shapes and results do not change.
 
 Legend: I input size, O output size, U rows that are needed.
 """
@@ -12,7 +13,24 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from nmt.kernels import dispatch
+from nmt.kernels import dispatch, private_torch
+from nmt.kernels.linear.linear_layer import dense_weight
+
+EXPECTED_ROWS = 16
+"""The number of rows for which oneDNN chooses its layout; from 16 to 320 the choice is the same."""
+
+
+def pack_for_search(layers: Iterable[nn.Linear]) -> None:
+    """Pack the weights of layers that compute `nmt.kernels.linear.linear_layer.linear`, if faster.
+
+    A weight that an embedding shares is copied. Do not train the model afterwards.
+    """
+    for layer in layers:
+        weight = layer.weight.detach()
+        if dispatch.lays_out_weights(weight) and dispatch.packs_weights(weight):
+            assert private_torch.pack_weight is not None
+            packed = private_torch.pack_weight(weight.contiguous(), EXPECTED_ROWS)
+            layer.weight = nn.Parameter(packed, requires_grad=False)
 
 
 def lay_out_for_search(layers: Iterable[nn.Linear]) -> None:
@@ -47,6 +65,8 @@ def rows_for_search(weight: Tensor, rows: Tensor) -> Tensor:
     The copy has the layout of the weight, and the dtype of products.
     """
     dtype = dispatch.product_dtype(weight)
+    if weight.is_mkldnn:
+        return dense_weight(weight).index_select(0, rows).t().contiguous().t()
     if weight.is_contiguous():
         return weight.detach().index_select(0, rows).to(dtype)
     return weight.detach().t().index_select(1, rows).t().to(dtype)

@@ -96,7 +96,7 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
         factor = weight.to(dtype)
         exact = torch.promote_types(dtype, torch.float32)
         mean = factor.mean(dim=0, dtype=exact)  # h · mean is the mean of the logits of h
-        multiple = dispatch.ROW_MULTIPLES[1]  # chunks then need no padding
+        multiple = dispatch.TILE_ROWS  # chunks then need no padding
         size = chunk_sizes.logits_rows(len(weight), rows, multiple=multiple)
         with torch.autocast(rows.device.type, enabled=False):
             for start in range(0, len(rows), size):

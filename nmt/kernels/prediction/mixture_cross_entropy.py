@@ -110,7 +110,7 @@ class _Mixture(torch.autograd.Function):
             rows, targets = rows.masked_fill(ignored, 0), targets.clamp_min(0)
         sums = _Sums.empty(rows, weight.to(dtype), smoothing, needs_gradient=needs_gradient)
         size = chunk_sizes.logits_rows(
-            len(weight), rows, multiple=dispatch.ROW_MULTIPLES[1], bytes_per_logit=8
+            len(weight), rows, multiple=dispatch.TILE_ROWS, bytes_per_logit=8
         )
         with torch.autocast(rows.device.type, enabled=False):
             for start in range(0, len(rows), size):
