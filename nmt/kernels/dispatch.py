@@ -121,13 +121,6 @@ def linear_path(inputs: Tensor) -> KernelPath:
     return KernelPath.PLAIN
 
 
-def multiplies_by_onednn(inputs: Tensor) -> bool:
-    """Return whether oneDNN computes float32 products without gradients, on some processors."""
-    if torch.is_grad_enabled() or inputs.dtype != torch.float32 or not _may_fuse_on_cpu(inputs):
-        return False
-    return product_dtype(inputs) == torch.float32 and onednn_linear(inputs) is not None
-
-
 def works_in_place(inputs: Tensor) -> bool:
     """Return whether operations may overwrite earlier results, on a CPU without gradients."""
     return not torch.is_grad_enabled() and on_cpu(inputs) and _may_fuse()
@@ -287,10 +280,14 @@ def loop_over_time_path() -> KernelPath:
 def product_dtype(inputs: Tensor) -> torch.dtype:
     """Return the dtype of products with these inputs: the dtype of autocast, if it is enabled."""
     device = inputs.device.type
-    can_cast = torch.amp.is_autocast_available(device) and inputs.dtype != torch.float64
-    if can_cast and torch.is_autocast_enabled(device):
-        return torch.get_autocast_dtype(device)
-    return inputs.dtype
+    if inputs.dtype == torch.float64 or not _has_autocast(device):
+        return inputs.dtype
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else inputs.dtype
+
+
+@cache
+def _has_autocast(device: str) -> bool:
+    return torch.amp.is_autocast_available(device)
 
 
 def row_multiple(rows: Tensor, dtype: torch.dtype) -> int:
@@ -300,7 +297,11 @@ def row_multiple(rows: Tensor, dtype: torch.dtype) -> int:
     by_onednn = private_torch.onednn_product is not None and _onednn_is_faster(dtype)
     if dtype != torch.bfloat16 and not by_onednn:
         return 1
-    count = len(rows)
+    return onednn_multiple(len(rows), dtype)
+
+
+def onednn_multiple(count: int, dtype: torch.dtype) -> int:
+    """Return the multiple to which this number of rows is padded for a product by oneDNN."""
     multiple = next((multiple for most, multiple in ROW_MULTIPLES if count <= most), ROW_MULTIPLE)
     return max(multiple, TILE_ROWS) if dtype == torch.bfloat16 else multiple
 
@@ -317,6 +318,13 @@ def onednn_linear(rows: Tensor) -> Callable[..., Tensor] | None:
     if not _onednn_is_faster(rows.dtype) or not rows.numel() or not _onednn_is_enabled():
         return None
     return private_torch.onednn_product
+
+
+def onednn_without_gradients(inputs: Tensor) -> Callable[..., Tensor] | None:
+    """Return `onednn_linear` for a float32 product of which no gradient is needed."""
+    if torch.is_grad_enabled() or inputs.dtype != torch.float32 or not _may_fuse_on_cpu(inputs):
+        return None
+    return onednn_linear(inputs) if product_dtype(inputs) == torch.float32 else None
 
 
 def _onednn_is_enabled() -> bool:

@@ -6,6 +6,8 @@ path is one autograd operation. It saves input and weight in the dtype of the pr
 Legend: N rows, I input size, O output size.
 """
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -52,11 +54,17 @@ class _Linear(torch.autograd.Function):
         )
 
 
-def _without_graph(inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Compute `linear` without gradients, with the products of `_Linear`."""
-    flat = inputs.reshape(-1, inputs.size(-1))
-    result = product(padded_rows(flat, flat.dtype), weight, bias)
-    return result[: len(flat)].view(*inputs.shape[:-1], len(weight))
+def _without_graph(
+    onednn: Callable[..., Tensor], inputs: Tensor, weight: Tensor, bias: Tensor | None
+) -> Tensor:
+    """Compute `linear` without gradients, with oneDNN's product."""
+    *shape, size = inputs.shape
+    count = math.prod(shape)
+    padding = -count % dispatch.onednn_multiple(count, inputs.dtype)
+    if not padding:
+        return onednn(inputs, weight, bias, "none", [], "")
+    rows = functional.pad(inputs.reshape(count, size), (0, 0, 0, padding))
+    return onednn(rows, weight, bias, "none", [], "")[:count].view(*shape, weight.size(0))
 
 
 def dense_weight(weight: Tensor) -> Tensor:
@@ -69,13 +77,15 @@ def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
 
     The weight may be packed, see `nmt.kernels.linear.weight_layout`.
     """
+    onednn = dispatch.onednn_without_gradients(inputs)
+    if onednn is not None:
+        return _without_graph(onednn, inputs, weight, bias)
+    weight = dense_weight(weight)
     if dispatch.linear_path(inputs) is KernelPath.PLAIN:
-        if dispatch.multiplies_by_onednn(inputs):
-            return _without_graph(inputs, weight, bias)
-        return plain_linear(inputs, dense_weight(weight), bias)
+        return plain_linear(inputs, weight, bias)
     dtype = dispatch.product_dtype(inputs)
     with torch.autocast("cpu", enabled=False):
-        result: Tensor = _Linear.apply(inputs, dense_weight(weight), bias, dtype)  # type: ignore[no-untyped-call]
+        result: Tensor = _Linear.apply(inputs, weight, bias, dtype)  # type: ignore[no-untyped-call]
     return result
 
 
