@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nmt.config.model import TransformerStackConfig
+from nmt.kernels.attention.attention_mask import Mask
 from nmt.kernels.attention.bucket_attention import (
     OWN_SCORE,
     bucket_attention,
@@ -20,7 +21,7 @@ from nmt.kernels.attention.bucket_attention import (
 )
 from nmt.kernels.attention.scaled_dot_product import join_heads, masked_softmax, split_heads
 from nmt.kernels.precision import at_least_float32
-from nmt.model.attention.memory import AttentionMemory, Mask
+from nmt.model.attention.memory import AttentionMemory
 from nmt.model.attention.relative import NO_POSITIONS, RelativePositions
 from nmt.model.attention.rotary import rotate
 from nmt.model.layers import Linear
@@ -69,14 +70,14 @@ class LshAttention(KindOfSelfAttention):
         self.rotations = nn.init.normal_(torch.empty_like(self.rotations))
 
     def build_memory(
-        self, states: Tensor, mask: Mask, positions: RelativePositions = NO_POSITIONS
+        self, states: Tensor, mask: Mask | None, positions: RelativePositions = NO_POSITIONS
     ) -> AttentionMemory:
         """Project states [B, T, D] to keys of unit length and values, [B, H, T, K]."""
         shared = split_heads(self.query_projection(states), self.num_heads)
         exact = at_least_float32(rotate(shared, positions.rotation))
         keys = functional.normalize(exact, dim=-1).type_as(shared)
         values = split_heads(self.value_projection(states), self.num_heads)
-        return AttentionMemory.of(keys, values, mask)
+        return AttentionMemory(keys, values, mask)
 
     def weights(
         self, heads: Tensor, memory: AttentionMemory, positions: RelativePositions
