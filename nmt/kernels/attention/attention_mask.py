@@ -1,9 +1,17 @@
-"""Masks of attention that all layers of a stack share.
+"""Masks: which keys each query may attend to.
 
-Legend: B batch, T queries, S keys, H heads.
+None allows all keys. Otherwise, a mask has one of four forms:
+
+- a bool tensor, True = may attend;
+- an additive tensor, 0 = may attend, else -inf, in the steps of search;
+- an `AttentionMask`, which has both forms for all layers of a stack;
+- a `SentenceMask`, the offsets of the sentences of a packed row.
+
+Legend: B batch, T queries, S keys, H heads. In a packed row: N queries, R sentences.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 
 import torch
@@ -34,7 +42,7 @@ class AttentionMask:
         return self._make if isinstance(self._make, Tensor) else self._make()
 
     @classmethod
-    def of(cls, mask: "Tensor | AttentionMask | None") -> "AttentionMask | None":
+    def of(cls, mask: "Mask | None") -> "Mask | None":
         """Convert a bool tensor to an `AttentionMask`; return other values unchanged."""
         return cls(mask) if isinstance(mask, Tensor) else mask
 
@@ -69,6 +77,62 @@ class AttentionMask:
         return AttentionMask(self.allowed.index_select(dim, index))
 
 
-def allowed(mask: Tensor | AttentionMask | None) -> Tensor | None:
-    """Return a mask as a bool tensor; None: all may attend."""
+@dataclass(frozen=True)
+class SentenceMask:
+    """A mask that allows attention only within each sentence of a packed row.
+
+    Attributes:
+        query_offsets: [R + 1] int32, the first query of each sentence, then N.
+        key_offsets: [R + 1] int32, the first key of each sentence, then S; with ``causal``, equal
+            to ``query_offsets``.
+        longest_query: The greatest number of queries of a sentence; an int on the host.
+        longest_key: The greatest number of keys of a sentence; an int on the host.
+        causal: Whether query t of a sentence attends only to keys 0 to t of the sentence.
+    """
+
+    query_offsets: Tensor
+    key_offsets: Tensor
+    longest_query: int
+    longest_key: int
+    causal: bool = False
+
+    @cached_property
+    def explicit(self) -> Tensor:
+        """The mask [N, S] bool, True = may attend; the host waits for N and S."""
+        return self.allowed(int(self.query_offsets[-1]), int(self.key_offsets[-1]))
+
+    def explicit_for(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """Return `explicit` for queries [1, H, N, K] and keys [1, G, S, K], without host waits."""
+        if "explicit" not in vars(self):
+            vars(self)["explicit"] = self.allowed(queries.size(2), keys.size(2))
+        return self.explicit
+
+    def allowed(self, num_rows: int, num_columns: int) -> Tensor:
+        """Return the mask of N = ``num_rows`` queries and S = ``num_columns`` keys."""
+        device = self.query_offsets.device
+        rows, columns = (torch.arange(size, device=device) for size in (num_rows, num_columns))
+        ends = self.query_offsets[1:], self.key_offsets[1:]
+        of_rows = torch.searchsorted(ends[0], rows, right=True, out_int32=True)
+        of_columns = torch.searchsorted(ends[1], columns, right=True, out_int32=True)
+        allowed = of_rows[:, None] == of_columns
+        return allowed & (columns <= rows[:, None]) if self.causal else allowed
+
+
+PairMask = Tensor | AttentionMask
+"""A mask of pairs of queries and keys, broadcastable to scores [B, H, T, S]."""
+
+Mask = PairMask | SentenceMask
+"""A mask of any form."""
+
+
+def mask_tensor(mask: Mask | None) -> Tensor | None:
+    """Return a mask as a bool tensor, or as an additive tensor if it is one."""
+    if isinstance(mask, SentenceMask):
+        return mask.explicit
     return mask.allowed if isinstance(mask, AttentionMask) else mask
+
+
+def select_mask(mask: Mask | None, rows: Tensor) -> Mask | None:
+    """Return the mask of these rows [R] of the batch."""
+    assert not isinstance(mask, SentenceMask)  # only search selects, and it packs no sentences
+    return None if mask is None else mask.index_select(0, rows)

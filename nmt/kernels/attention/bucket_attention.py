@@ -8,7 +8,8 @@ The paper sorts all positions by bucket and cuts the sorted sequence. So a chunk
 have keys of several buckets, and depends on later pieces. Here a chunk has keys of one bucket, and
 the chunk of a piece depends only on earlier pieces.
 
-Legend: B batch, T length, H heads, K head size, R hashes, M length of a chunk, N chunks.
+Legend: B batch, T length, H heads, K head size, R hashes, M length of a chunk, N chunks. In search:
+A sentences, N beams of each, P slots of keys.
 """
 
 from dataclasses import dataclass
@@ -63,13 +64,41 @@ def visible_pairs(found: Buckets, chunk: int, *, causal: bool) -> Tensor:
     """Return the number of hashes in which each query may attend to each key, [B, H, T, T]."""
     chunks = found.ranks // chunk
     total = None
-    for buckets, numbers in zip(found.buckets.unbind(2), chunks.unbind(2), strict=True):
-        apart = numbers[..., :, None] - numbers[..., None, :]
-        near = (apart == 0) | (apart == 1)
-        seen = (near & (buckets[..., :, None] == buckets[..., None, :])).long()
+    for ids in zip(found.buckets.unbind(2), chunks.unbind(2), strict=True):
+        seen = _visible(ids, ids).long()
         total = seen if total is None else total + seen
     assert total is not None
     return total.tril() if causal else total
+
+
+def _visible(queries: tuple[Tensor, Tensor], keys: tuple[Tensor, Tensor]) -> Tensor:
+    """Return whether each query may attend to each key, [..., T, S].
+
+    Both arguments are buckets and numbers of chunks within the bucket, of queries [..., T] and of
+    keys [..., S].
+    """
+    same_bucket = queries[0][..., :, None] == keys[0][..., None, :]
+    apart = queries[1][..., :, None] - keys[1][..., None, :]
+    return same_bucket & ((apart == 0) | (apart == 1))
+
+
+def visible_in_step(buckets: Tensor, own: Tensor, past: Tensor, chunk: int) -> Tensor:
+    """Return whether the beams of a step of search may attend to the keys so far, [A, H, N, P].
+
+    Args:
+        buckets: [A, H, R, P], the buckets of the keys.
+        own: [A, 1, N, P], True for the key of the newest piece of each beam.
+        past: [A, 1, N, P], True for the keys of all pieces of each beam, the newest included.
+        chunk: M.
+    """
+    theirs = buckets[..., None, :]  # [A, H, R, 1, P]
+    # The bucket of the query's own key. The query's hash could differ because of rounding.
+    mine = theirs.masked_fill(~own[:, :, None], -1).amax(-1, keepdim=True)  # [A, H, R, N, 1]
+    same = (mine == theirs) & past[:, :, None]  # [A, H, R, N, P]
+    counts = same.cumsum(-1)
+    chunks = (counts - 1).clamp_min(0) // chunk
+    own_chunk = (counts[..., -1:] - 1) // chunk
+    return (same & (own_chunk - chunks <= 1)).any(2)
 
 
 def bucket_attention(
@@ -91,72 +120,95 @@ def bucket_attention(
     """
     contexts, sums = [], []
     for number in range(found.buckets.size(2)):
-        context, log_sum = _one_hash(heads, keys, values, found, number, chunk, causal)
+        chunks = _Chunks.of(found, number, chunk)
+        visible = _visible_in_chunks(found, chunks, causal)
+        context, log_sum = _one_hash(heads, keys, values, chunks, visible, number)
         contexts.append(context)
         sums.append(log_sum)
     shares = torch.stack(sums).softmax(0)[..., None]
     return (torch.stack(contexts) * shares).sum(0)
 
 
+@dataclass(frozen=True)
+class _Chunks:
+    """The chunks of one hash. Each bucket starts a new chunk, so some slots are empty.
+
+    Attributes:
+        slots: [B, H, T], the slot of each position, 0 to N · M - 1.
+        places: [B, H, N, M], the position in each slot; T: the slot is empty.
+        size: M.
+    """
+
+    slots: Tensor
+    places: Tensor
+    size: int
+
+    @classmethod
+    def of(cls, found: Buckets, number: int, size: int) -> "_Chunks":
+        """Cut the buckets of the hash ``number`` into chunks of M = ``size``."""
+        buckets, ranks = found.buckets[:, :, number], found.ranks[:, :, number]
+        lengths = functional.one_hot(buckets, found.count).sum(2)
+        counts = (lengths + size - 1) // size  # [B, H, buckets], the chunks of each bucket
+        starts = (counts.cumsum(-1) - counts) * size  # the first slot of each bucket
+        slots = starts.gather(-1, buckets) + ranks
+        length = slots.size(2)
+        total = (-(-length // size) + found.count) * size  # enough slots for any buckets
+        empty = slots.new_full((*slots.shape[:2], total), length)
+        positions = torch.arange(length, device=slots.device).expand_as(slots)
+        places = empty.scatter(-1, slots, positions).unflatten(-1, (-1, size))
+        return cls(slots, places, size)
+
+    def arranged(self, part: Tensor) -> Tensor:
+        """Arrange the rows of [B, H, T, K] in slots, [B, H, N, M, K]; 0 in empty slots."""
+        wide = functional.pad(part, (0, 0, 0, 1))
+        index = self.places.flatten(2)[..., None].expand(-1, -1, -1, part.size(-1))
+        return wide.gather(2, index).unflatten(2, self.places.shape[2:])
+
+    def arranged_ids(self, ids: Tensor) -> Tensor:
+        """Arrange integers [B, H, R, T] in slots, [B, H, R, N, M]; 0 in empty slots."""
+        wide = functional.pad(ids, (0, 1))
+        index = self.places.flatten(2)[:, :, None].expand(-1, -1, ids.size(2), -1)
+        return wide.gather(-1, index).unflatten(-1, self.places.shape[2:])
+
+    def restored(self, part: Tensor) -> Tensor:
+        """Return the rows of [B, H, N, M, K] at their positions, [B, H, T, K]."""
+        index = self.slots[..., None].expand(-1, -1, -1, part.size(-1))
+        return part.flatten(2, 3).gather(2, index)
+
+
+def _visible_in_chunks(found: Buckets, chunks: _Chunks, causal: bool) -> Tensor:
+    """Return in which hashes each query may attend to its 2M keys, [B, H, R, N, M, 2M]."""
+    queries = chunks.arranged_ids(found.buckets), chunks.arranged_ids(found.ranks // chunks.size)
+    keys = _with_previous(queries[0], -1), _with_previous(queries[1], -1)
+    length = found.buckets.size(-1)
+    others = _with_previous(chunks.places, length)[..., None, :]  # [B, H, N, 1, 2M]
+    allowed = others < length
+    if causal:
+        allowed = allowed & (others <= chunks.places[..., None])
+    return _visible(queries, keys) & allowed[:, :, None]
+
+
 def _one_hash(
-    heads: Tensor,
-    keys: Tensor,
-    values: Tensor,
-    found: Buckets,
-    number: int,
-    chunk: int,
-    causal: bool,
+    heads: Tensor, keys: Tensor, values: Tensor, chunks: _Chunks, visible: Tensor, number: int
 ) -> tuple[Tensor, Tensor]:
     """Return contexts [B, H, T, K] and log sums of exponentials [B, H, T] of one hash."""
-    buckets, ranks = found.buckets[:, :, number], found.ranks[:, :, number]
-    sizes = functional.one_hot(buckets, found.count).sum(2)
-    chunks = (sizes + chunk - 1) // chunk
-    starts = (chunks.cumsum(-1) - chunks) * chunk  # [B, H, buckets]
-    slots = starts.gather(-1, buckets) + ranks  # [B, H, T], the slot of each position
-    length = heads.size(2)
-    total = (-(-length // chunk) + found.count) * chunk
-    places = slots.new_full((*slots.shape[:2], total), length)
-    numbers = torch.arange(length, device=slots.device).expand_as(slots)
-    # [B, H, N, M], the position in each slot; T: empty
-    places = places.scatter(-1, slots, numbers).unflatten(-1, (-1, chunk))
-    query, key, value = (_placed(part, places) for part in (heads, keys, values))
-    wide = [functional.pad(ids, (0, 1)) for ids in (found.buckets, found.ranks // chunk)]
-    bucket, order = (_ids(ids, places) for ids in wide)  # [B, H, R, N, M]
-    key, value = (_with_last(part, 0.0) for part in (key, value))
-    others = _with_last(places[..., None], length)[..., 0][..., None, :]  # [B, H, N, 1, 2M]
-    near_bucket, near_order = (
-        _with_last(ids.flatten(1, 2)[..., None], -1).view(*ids.shape[:4], 2 * chunk)
-        for ids in (bucket, order)
-    )
-    apart = order[..., None] - near_order[..., None, :]
-    visible = (bucket[..., None] == near_bucket[..., None, :]) & ((apart == 0) | (apart == 1))
-    visible = visible & (others[:, :, None] < length)
-    if causal:
-        visible = visible & (others <= places[..., None])[:, :, None]
+    query = chunks.arranged(heads)  # [B, H, N, M, K]
+    key, value = (
+        _with_previous(chunks.arranged(part).flatten(3), 0.0).unflatten(3, (2 * chunks.size, -1))
+        for part in (keys, values)
+    )  # [B, H, N, 2M, K]
+    others = _with_previous(chunks.places, heads.size(2))
+    own = chunks.places[..., :, None] == others[..., None, :]  # [B, H, N, M, 2M]
     scores = at_least_float32(query * query.size(-1) ** -0.5 @ key.mT)
     scores = scores - visible.sum(2).clamp_min(1).type_as(scores).log()
-    scores = scores + OWN_SCORE * (others == places[..., None])
+    scores = scores + OWN_SCORE * own
     scores = scores.masked_fill(~visible[:, :, number], torch.finfo(scores.dtype).min)
-    log_sum = scores.logsumexp(-1)
-    context = (scores - log_sum[..., None]).exp().type_as(value) @ value
-    back = slots[..., None].expand(-1, -1, -1, context.size(-1))
-    return context.flatten(2, 3).gather(2, back), log_sum.flatten(2).gather(2, slots)
+    log_sum = scores.logsumexp(-1, keepdim=True)
+    context = (scores - log_sum).exp().type_as(value) @ value
+    return chunks.restored(context), chunks.restored(log_sum)[..., 0]
 
 
-def _placed(part: Tensor, places: Tensor) -> Tensor:
-    """Return the rows of [B, H, T, K] at positions [B, H, N, M], 0 for position T."""
-    wide = functional.pad(part, (0, 0, 0, 1))
-    index = places.flatten(2)[..., None].expand(-1, -1, -1, part.size(-1))
-    return wide.gather(2, index).unflatten(2, places.shape[2:])
-
-
-def _ids(ids: Tensor, places: Tensor) -> Tensor:
-    """Return ``ids`` [B, H, R, T + 1] at positions [B, H, N, M], [B, H, R, N, M]."""
-    index = places.flatten(2)[:, :, None].expand(-1, -1, ids.size(2), -1)
-    return ids.gather(-1, index).unflatten(-1, places.shape[2:])
-
-
-def _with_last(part: Tensor, filling: float) -> Tensor:
-    """Join the previous chunk and each chunk of [B, H, N, M, K], [B, H, N, 2M, K]."""
-    padded = functional.pad(part, (0, 0, 0, 0, 1, 0), value=filling)
-    return torch.cat([padded[:, :, :-1], part], dim=3)
+def _with_previous(part: Tensor, filling: float) -> Tensor:
+    """Join each chunk of [..., N, X] with the previous one, [..., N, 2X]."""
+    padded = functional.pad(part, (0, 0, 1, 0), value=filling)
+    return torch.cat([padded[..., :-1, :], part], dim=-1)

@@ -6,59 +6,15 @@ sentences of different lengths, given their offsets (Dao 2023; Rabe & Staats 202
 write only the sentences. So each position of the row must belong to a sentence, and a sentence with
 queries must have keys, and vice versa.
 
-Legend: N queries, S keys, R sentences, H heads, G heads of keys and values, K head size.
+Legend: N queries, S keys, H heads, G heads of keys and values, K head size.
 """
 
-from dataclasses import dataclass
-from functools import cached_property
-
-import torch
 from torch import Tensor
 
 from nmt.kernels import dispatch, private_torch
+from nmt.kernels.attention.attention_mask import SentenceMask
 from nmt.kernels.attention.packed_path import PackedPath, packed_attention_path
 from nmt.kernels.attention.scaled_dot_product import attention
-
-
-@dataclass(frozen=True)
-class SentenceMask:
-    """A mask that allows attention only within each sentence of a packed row.
-
-    Attributes:
-        query_offsets: [R + 1] int32, the first query of each sentence, then N.
-        key_offsets: [R + 1] int32, the first key of each sentence, then S; with ``causal``, equal
-            to ``query_offsets``.
-        longest_query: The greatest number of queries of a sentence; an int on the host.
-        longest_key: The greatest number of keys of a sentence; an int on the host.
-        causal: Whether query t of a sentence attends only to keys 0 to t of the sentence.
-    """
-
-    query_offsets: Tensor
-    key_offsets: Tensor
-    longest_query: int
-    longest_key: int
-    causal: bool = False
-
-    @cached_property
-    def explicit(self) -> Tensor:
-        """The mask [N, S] bool, True = may attend; the host waits for N and S."""
-        return self.allowed(int(self.query_offsets[-1]), int(self.key_offsets[-1]))
-
-    def explicit_for(self, queries: Tensor, keys: Tensor) -> Tensor:
-        """Return `explicit` for queries [1, H, N, K] and keys [1, G, S, K], without host waits."""
-        if "explicit" not in vars(self):
-            vars(self)["explicit"] = self.allowed(queries.size(2), keys.size(2))
-        return self.explicit
-
-    def allowed(self, num_rows: int, num_columns: int) -> Tensor:
-        """Return the mask of N = ``num_rows`` queries and S = ``num_columns`` keys."""
-        device = self.query_offsets.device
-        rows, columns = (torch.arange(size, device=device) for size in (num_rows, num_columns))
-        ends = self.query_offsets[1:], self.key_offsets[1:]
-        of_rows = torch.searchsorted(ends[0], rows, right=True, out_int32=True)
-        of_columns = torch.searchsorted(ends[1], columns, right=True, out_int32=True)
-        allowed = of_rows[:, None] == of_columns
-        return allowed & (columns <= rows[:, None]) if self.causal else allowed
 
 
 def packed_attention(

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nmt.kernels.attention.packed_attention import SentenceMask, packed_attention
+from nmt.kernels.attention.attention_mask import SentenceMask
+from nmt.kernels.attention.packed_attention import packed_attention
 from nmt.kernels.attention.packed_path import PackedPath, packed_attention_path
 from nmt.kernels.attention.scaled_dot_product import naive_attention
 

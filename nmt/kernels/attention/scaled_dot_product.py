@@ -18,13 +18,10 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from nmt.kernels import dispatch, private_torch
-from nmt.kernels.attention.attention_mask import AttentionMask, allowed
+from nmt.kernels.attention.attention_mask import AttentionMask, Mask, PairMask, mask_tensor
 from nmt.kernels.dispatch import KernelPath
 from nmt.kernels.dropout import DiscreteRate, discrete_rate, dropout
 from nmt.kernels.precision import at_least_float32
-
-Mask = Tensor | AttentionMask
-"""A bool tensor, an additive tensor in search, or a mask that the layers of a stack share."""
 
 
 def masked_softmax(scores: Tensor, mask: Mask | None) -> Tensor:
@@ -36,13 +33,13 @@ def masked_softmax(scores: Tensor, mask: Mask | None) -> Tensor:
     scores = at_least_float32(scores)
     if isinstance(mask, AttentionMask) and not dispatch.on_cpu(scores):
         return (scores + mask.bias(scores)).softmax(dim=-1)
-    mask = allowed(mask)
-    if mask is None:
+    tensor = mask_tensor(mask)
+    if tensor is None:
         return scores.softmax(dim=-1)
-    if mask.is_floating_point():
-        return (scores + mask).softmax(dim=-1)
-    weights = scores.masked_fill(~mask, float("-inf")).softmax(dim=-1)
-    return weights.masked_fill(~mask.any(dim=-1, keepdim=True), 0.0)
+    if tensor.is_floating_point():
+        return (scores + tensor).softmax(dim=-1)
+    weights = scores.masked_fill(~tensor, float("-inf")).softmax(dim=-1)
+    return weights.masked_fill(~tensor.any(dim=-1, keepdim=True), 0.0)
 
 
 def grouped_product(heads: Tensor, others: Tensor) -> Tensor:
@@ -77,7 +74,7 @@ def torch_attention(
     query: Tensor,
     keys: Tensor,
     values: Tensor,
-    mask: Mask | None,
+    mask: PairMask | None,
     bias: Tensor | None = None,
     dropout_p: float = 0.0,
 ) -> Tensor:
@@ -102,7 +99,7 @@ def torch_attention(
     return join_heads(context)
 
 
-def _biased(mask: Tensor | AttentionMask, bias: Tensor) -> Tensor:
+def _biased(mask: PairMask, bias: Tensor) -> Tensor:
     """Return an additive mask: the bias [1, H, T, S] if the mask allows attention, else -inf."""
     if isinstance(mask, Tensor) and mask.is_floating_point():
         return mask + bias
@@ -132,7 +129,7 @@ def attention(
     query: Tensor,
     keys: Tensor,
     values: Tensor,
-    mask: Mask | None,
+    mask: PairMask | None,
     bias: Tensor | None = None,
     dropout_p: float = 0.0,
 ) -> Tensor:
@@ -149,10 +146,10 @@ def attention(
     """
     match dispatch.attention_path(query, keys, values, bias):
         case KernelPath.FUSED:
-            return cpu_attention(query, keys, values, allowed(mask), dropout_p)
+            return cpu_attention(query, keys, values, mask_tensor(mask), dropout_p)
         case KernelPath.TORCH:
             return torch_attention(query, keys, values, mask, bias, dropout_p)
-    return naive_attention(query, keys, values, allowed(mask), bias, dropout_p)
+    return naive_attention(query, keys, values, mask_tensor(mask), bias, dropout_p)
 
 
 def split_heads(joined: Tensor, num_heads: int) -> Tensor:

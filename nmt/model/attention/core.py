@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
-from nmt.kernels.attention.attention_mask import allowed
+from nmt.kernels.attention.attention_mask import mask_tensor
 from nmt.kernels.attention.scaled_dot_product import masked_softmax
 from nmt.kernels.recurrent.loop_over_time import repeated_product
 from nmt.model.attention.memory import AttentionMemory, AttentionOutput
@@ -74,7 +74,7 @@ class Attention(nn.Module, ABC):
             return masked_softmax(scores, memory.mask)
         if positions is None:
             positions = torch.arange(query.size(1), device=query.device)
-        mask = allowed(memory.mask)  # [B, 1, S], multi-head [B, 1, 1, S]
+        mask = mask_tensor(memory.mask)  # [B, 1, S], multi-head [B, 1, 1, S]
         assert mask is not None
         lengths = mask.flatten(1).sum(1)  # [B]
         offsets = self.window.offsets(query, lengths, scores.size(-1), positions)  # [B, T, S]

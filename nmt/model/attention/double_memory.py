@@ -24,12 +24,12 @@ class DoubleMemory(AttentionMemory):
     @classmethod
     def join(cls, text: AttentionMemory, regions: AttentionMemory) -> "DoubleMemory":
         """Join the memories of text and regions of the same sentences."""
-        return cls(text.keys, text.values, text.mask, text.sentences, regions)
+        return cls(text.keys, text.values, text.mask, regions)
 
     @property
     def text(self) -> AttentionMemory:
         """The memory of the text alone."""
-        return AttentionMemory(self.keys, self.values, self.mask, self.sentences)
+        return AttentionMemory(self.keys, self.values, self.mask)
 
     @property
     def width(self) -> int:

@@ -5,9 +5,10 @@ Legend: B batch, T target length, S source length, R regions, D model size, H he
 
 from torch import Tensor, nn
 
+from nmt.kernels.attention.attention_mask import Mask
 from nmt.model.attention.double_memory import DoubleMemory, joined_weights, text_and_regions
 from nmt.model.attention.doubly import Gate
-from nmt.model.attention.memory import AttentionMemory, AttentionOutput, Mask
+from nmt.model.attention.memory import AttentionMemory, AttentionOutput
 from nmt.model.attention.multi_head import MultiHeadAttention
 
 
@@ -29,7 +30,7 @@ class GatedCrossAttention(nn.Module):
         self.regions = regions
         self.gate = Gate(size)
 
-    def build_memory(self, states: Tensor, mask: Mask) -> AttentionMemory:
+    def build_memory(self, states: Tensor, mask: Mask | None) -> AttentionMemory:
         """Refuse a text without regions; use `build_double_memory`.
 
         Raises:
@@ -38,7 +39,7 @@ class GatedCrossAttention(nn.Module):
         raise ValueError("this attention needs regions, not only a text")
 
     def build_double_memory(
-        self, states: tuple[Tensor, Mask], regions: tuple[Tensor, Mask]
+        self, states: tuple[Tensor, Mask | None], regions: tuple[Tensor, Mask | None]
     ) -> DoubleMemory:
         """Project the states of text [B, S, D] and regions [B, R, D], each with a mask."""
         return DoubleMemory.join(

@@ -8,7 +8,9 @@ attention (Shazeer 2019). 1 < G < H is grouped-query attention (Ainslie et al. 2
 from torch import Tensor, nn
 
 from nmt.kernels.attention import scaled_dot_product as sdpa
-from nmt.model.attention.memory import AttentionMemory, AttentionOutput, Mask
+from nmt.kernels.attention.attention_mask import Mask
+from nmt.kernels.attention.masked_attention import masked_attention
+from nmt.model.attention.memory import AttentionMemory, AttentionOutput
 from nmt.model.attention.relative import NO_POSITIONS, RelativePositions
 from nmt.model.attention.rotary import rotate
 from nmt.model.layers import Dropout, Linear, RmsNorm
@@ -47,14 +49,11 @@ class MultiHeadAttention(nn.Module):
         self.dropout = Dropout(dropout)
 
     def build_memory(
-        self, states: Tensor, mask: Mask, positions: RelativePositions = NO_POSITIONS
+        self, states: Tensor, mask: Mask | None, positions: RelativePositions = NO_POSITIONS
     ) -> AttentionMemory:
-        """Project states [B, S, memory_size], at these positions, to keys and values [B, G, S, K].
-
-        The mask is broadcastable to [B, H, T, S], True = may attend; None: all may.
-        """
+        """Project states [B, S, memory_size], at positions, to keys and values [B, G, S, K]."""
         keys, values = sdpa.split_keys_values(self.key_value_projection(states), self.num_kv_heads)
-        return AttentionMemory.of(rotate(self.key_norm(keys), positions.rotation), values, mask)
+        return AttentionMemory(rotate(self.key_norm(keys), positions.rotation), values, mask)
 
     def forward(
         self,
@@ -74,10 +73,11 @@ class MultiHeadAttention(nn.Module):
         """Attend from projected queries [B, T, D] -> joined heads [B, T, D], weights if needed."""
         heads, keys, values = self.queries(projected, at), memory.keys, memory.values
         if need_weights or not self.can_fuse:
-            weights = sdpa.masked_softmax(self.scores(heads, keys, at), memory.pair_mask)
+            weights = sdpa.masked_softmax(self.scores(heads, keys, at), memory.mask)
             context = self.context(self.dropout(weights), values, at)
             return AttentionOutput(context, weights if need_weights else None)
-        return AttentionOutput(memory.attend(heads, at.bias, self.dropout.rate), None)
+        joined = masked_attention(heads, keys, values, memory.mask, at.bias, self.dropout.rate)
+        return AttentionOutput(joined, None)
 
     def queries(self, projected: Tensor, positions: RelativePositions = NO_POSITIONS) -> Tensor:
         """Split projected queries [B, T, D] into heads [B, H, T, K], at these positions."""

@@ -1,5 +1,6 @@
 """Cosine scores. Legend: B batch, T length, H heads, K head size."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -7,8 +8,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nmt.config.model import TransformerStackConfig
+from nmt.kernels.attention.attention_mask import Mask
 from nmt.kernels.precision import at_least_float32
-from nmt.model.attention.memory import AttentionMemory, Mask
+from nmt.model.attention.memory import AttentionMemory
 from nmt.model.attention.multi_head import MultiHeadAttention
 from nmt.model.attention.relative import NO_POSITIONS, RelativePositions
 from nmt.model.attention.stack_attention import stack_attention
@@ -35,11 +37,11 @@ class CosineScores(MultiHeadAttention):
         return stack_attention(cls, config)
 
     def build_memory(
-        self, states: Tensor, mask: Mask, positions: RelativePositions = NO_POSITIONS
+        self, states: Tensor, mask: Mask | None, positions: RelativePositions = NO_POSITIONS
     ) -> AttentionMemory:
         """Project states [B, S, D] to keys of unit length and values, [B, G, S, K]."""
         memory = super().build_memory(states, mask, positions)
-        return AttentionMemory(_unit(memory.keys), memory.values, memory.mask, memory.sentences)
+        return replace(memory, keys=_unit(memory.keys))
 
     def queries(self, projected: Tensor, positions: RelativePositions = NO_POSITIONS) -> Tensor:
         """Return g · sqrt(d_k) · q / |q|, [B, H, T, K]; the scores are divided by sqrt(d_k)."""

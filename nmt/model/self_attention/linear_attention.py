@@ -5,16 +5,17 @@ In search: A sentences, N beams of each.
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from nmt.kernels.attention.attention_mask import AttentionMask
+from nmt.kernels.attention.attention_mask import AttentionMask, Mask
 from nmt.kernels.attention.feature_attention import divided, feature_attention, feature_weights
 from nmt.kernels.attention.scaled_dot_product import grouped_product, join_heads
 from nmt.kernels.precision import at_least_float32
-from nmt.model.attention.memory import AttentionMemory, Mask
+from nmt.model.attention.memory import AttentionMemory
 from nmt.model.attention.relative import NO_POSITIONS, RelativePositions
 from nmt.model.self_attention.constant_memory import SummedMemory, SumMemory
 from nmt.model.self_attention.kind import KindOfSelfAttention, is_causal, real_keys
@@ -38,12 +39,11 @@ class FeatureAttention(KindOfSelfAttention):
         """Return φ >= 0, [B, H or G, T, F], of queries or keys [B, H or G, T, K]."""
 
     def build_memory(
-        self, states: Tensor, mask: Mask, positions: RelativePositions = NO_POSITIONS
+        self, states: Tensor, mask: Mask | None, positions: RelativePositions = NO_POSITIONS
     ) -> AttentionMemory:
         """Project states [B, T, D] to features of keys [B, G, T, F] and values [B, G, T, K]."""
         memory = super().build_memory(states, mask, positions)
-        keys = self.features(memory.keys, of_keys=True)
-        return AttentionMemory(keys, memory.values, memory.mask)
+        return replace(memory, keys=self.features(memory.keys, of_keys=True))
 
     def start_memory(self, source: Sequence[AttentionMemory], position: Tensor) -> TargetMemory:
         """Return sums of 0, before the first target piece."""

@@ -11,16 +11,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nmt.config.model import TransformerStackConfig
+from nmt.kernels.attention.attention_mask import Mask
 from nmt.kernels.attention.bucket_attention import (
     OWN_SCORE,
     bucket_attention,
     hash_buckets,
     ranked_buckets,
+    visible_in_step,
     visible_pairs,
 )
 from nmt.kernels.attention.scaled_dot_product import join_heads, masked_softmax, split_heads
 from nmt.kernels.precision import at_least_float32
-from nmt.model.attention.memory import AttentionMemory, Mask
+from nmt.model.attention.memory import AttentionMemory
 from nmt.model.attention.relative import NO_POSITIONS, RelativePositions
 from nmt.model.attention.rotary import rotate
 from nmt.model.layers import Linear
@@ -69,27 +71,46 @@ class LshAttention(KindOfSelfAttention):
         self.rotations = nn.init.normal_(torch.empty_like(self.rotations))
 
     def build_memory(
-        self, states: Tensor, mask: Mask, positions: RelativePositions = NO_POSITIONS
+        self, states: Tensor, mask: Mask | None, positions: RelativePositions = NO_POSITIONS
     ) -> AttentionMemory:
         """Project states [B, T, D] to keys of unit length and values, [B, H, T, K]."""
         shared = split_heads(self.query_projection(states), self.num_heads)
         exact = at_least_float32(rotate(shared, positions.rotation))
         keys = functional.normalize(exact, dim=-1).type_as(shared)
         values = split_heads(self.value_projection(states), self.num_heads)
-        return AttentionMemory.of(keys, values, mask)
+        return AttentionMemory(keys, values, mask)
 
     def weights(
         self, heads: Tensor, memory: AttentionMemory, positions: RelativePositions
     ) -> Tensor:
         """Return the softmax over the union of the buckets, [B, H, T, S]."""
-        if is_search(memory):
-            return self._step(heads, memory, positions)
-        causal = is_causal(memory)
-        found = ranked_buckets(memory.keys, self.rotations, real_keys(memory))
-        visible = visible_pairs(found, self.chunk, causal=causal) > 0
-        steps = torch.arange(heads.size(2), device=heads.device)
-        own = steps[:, None] == steps  # of bools, so that the score is a float32
+        pairs = self._step_pairs if is_search(memory) else self._sentence_pairs
+        visible, own = pairs(memory, positions)
+        # ``own`` is of bools, so the term is a float32: -10^5 is beyond the range of float16.
         return masked_softmax(self.scores(heads, memory.keys) + OWN_SCORE * own, visible)
+
+    def _sentence_pairs(
+        self, memory: AttentionMemory, positions: RelativePositions
+    ) -> tuple[Tensor, Tensor]:
+        """Return which pairs of a sentence share a bucket, [B, H, T, T], and which are own keys."""
+        found = ranked_buckets(memory.keys, self.rotations, real_keys(memory))
+        visible = visible_pairs(found, self.chunk, causal=is_causal(memory)) > 0
+        steps = torch.arange(memory.keys.size(2), device=memory.keys.device)
+        return visible, steps[:, None] == steps
+
+    def _step_pairs(
+        self, memory: AttentionMemory, positions: RelativePositions
+    ) -> tuple[Tensor, Tensor]:
+        """Return which beams and keys share a bucket, [A, H, N, P], and which keys are own keys."""
+        assert positions.in_step is not None
+        now, earlier = positions.in_step
+        past = torch.ones_like(earlier)[None, None, None] > 0  # [1, 1, 1, P]
+        if memory.mask is not None:
+            assert isinstance(memory.mask, Tensor)
+            past = memory.mask == 0  # [A, 1, N, P]
+        own = (earlier == now) & past
+        buckets = hash_buckets(memory.keys, self.rotations)
+        return visible_in_step(buckets, own, past, self.chunk), own
 
     def contexts(
         self, heads: Tensor, memory: AttentionMemory, positions: RelativePositions
@@ -109,23 +130,3 @@ class LshAttention(KindOfSelfAttention):
         hashes, _, half = self.rotations.shape
         slots = length + (2 * half + 1) * self.chunk
         return length**2 <= hashes * slots * 2 * self.chunk
-
-    def _step(self, heads: Tensor, memory: AttentionMemory, positions: RelativePositions) -> Tensor:
-        """Return the weights [A, H, N, P] of beams [A, H, N, K] for all slots of keys."""
-        assert positions.in_step is not None
-        now, earlier = positions.in_step
-        scores = self.scores(heads, memory.keys)
-        path = torch.ones_like(scores[:, :1]) > 0  # [A, 1, N, P], the past of each beam
-        if memory.mask is not None:
-            assert isinstance(memory.mask, Tensor)
-            path = memory.mask == 0
-        own = (earlier == now) & path
-        theirs = hash_buckets(memory.keys, self.rotations)[..., None, :]  # [A, H, R, 1, P]
-        # The bucket of the query's own key. The query's hash could differ because of rounding.
-        mine = theirs.masked_fill(~own[:, :, None], -1).amax(-1, keepdim=True)  # [A, H, R, N, 1]
-        same = (mine == theirs) & path[:, :, None]
-        ranks = same.cumsum(-1)
-        chunks = (ranks - 1).clamp_min(0) // self.chunk
-        own_chunk = (ranks[..., -1:] - 1) // self.chunk
-        visible = (same & (own_chunk - chunks <= 1)).any(2)
-        return masked_softmax(scores + OWN_SCORE * own, visible)

@@ -63,6 +63,7 @@ class PatternAttention(KindOfSelfAttention):
             now, earlier = positions.in_step
             allowed = self.allows(now[:, None], earlier[None], None)
             if memory.mask is not None:
+                assert isinstance(memory.mask, Tensor)
                 # The heads may have different windows: broadcast both masks.
                 allowed = torch.where(allowed, memory.mask, float("-inf"))
             return allowed, self.bias(now[:, None], earlier[None])

@@ -13,10 +13,11 @@ from typing import Any
 
 from torch import Tensor
 
+from nmt.kernels.attention.attention_mask import Mask
 from nmt.kernels.chosen_rows import ChosenRows
 from nmt.model.attention.double_memory import text_and_regions
 from nmt.model.attention.gated import GatedCrossAttention
-from nmt.model.attention.memory import AttentionMemory, AttentionOutput, Mask
+from nmt.model.attention.memory import AttentionMemory, AttentionOutput
 from nmt.model.attention.multi_head import MultiHeadAttention
 from nmt.model.attention.relative import NO_POSITIONS, RelativePositions
 from nmt.model.transformer.transformer_layers import (
@@ -41,7 +42,7 @@ def _encoder_layer(
     layer: TransformerEncoderLayer,
     rows: ChosenRows,
     states: Tensor,
-    mask: Mask,
+    mask: Mask | None,
     positions: RelativePositions,
 ) -> Tensor:
     """Compute `TransformerEncoderLayer.forward` for these tokens."""
@@ -61,7 +62,7 @@ def _decoder_layer(
     rows: ChosenRows,
     states: Tensor,
     extend: Extend | None,
-    mask: Mask,
+    mask: Mask | None,
     positions: RelativePositions,
     source: AttentionMemory,
     *,

@@ -17,8 +17,9 @@ from nmt.config.model import (
     TransformerStackConfig,
 )
 from nmt.config.self_attention import SelfAttention
+from nmt.kernels.attention.attention_mask import Mask
 from nmt.model.attention.gated import GatedCrossAttention
-from nmt.model.attention.memory import AttentionMemory, Mask
+from nmt.model.attention.memory import AttentionMemory
 from nmt.model.attention.multi_head import MultiHeadAttention
 from nmt.model.attention.relative import RelativePositions
 from nmt.model.attention.shaw import ShawAttention
@@ -56,7 +57,7 @@ class TransformerEncoderLayer(nn.Module):
         self.feed_forward = FeedForward(config)
         self.residuals = Modules[Residual](Residual(config) for _ in range(2))
 
-    def forward(self, states: Tensor, mask: Mask, positions: RelativePositions) -> Tensor:
+    def forward(self, states: Tensor, mask: Mask | None, positions: RelativePositions) -> Tensor:
         """Transform states [B, S, D]; the mask is broadcastable to [B, H, S, S]."""
         attention_residual, feed_residual = self.residuals
         inputs = attention_residual.before(states)
@@ -87,7 +88,7 @@ class TransformerDecoderLayer(nn.Module):
         self,
         states: Tensor,
         extend: Extend | None,
-        mask: Mask,
+        mask: Mask | None,
         positions: RelativePositions,
         source: AttentionMemory,
         *,

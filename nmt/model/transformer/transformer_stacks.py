@@ -19,12 +19,11 @@ from nmt.config.model import (
     TransformerStackConfig,
 )
 from nmt.data.batches.packing import Packing
-from nmt.kernels.attention.attention_mask import AttentionMask
-from nmt.kernels.attention.packed_attention import SentenceMask
+from nmt.kernels.attention.attention_mask import AttentionMask, Mask, SentenceMask
 from nmt.model.adaptive_depth import DepthUse, stack_depth
 from nmt.model.attention.alibi import Alibi
 from nmt.model.attention.gated import GatedCrossAttention
-from nmt.model.attention.memory import AttentionMemory, Mask
+from nmt.model.attention.memory import AttentionMemory
 from nmt.model.attention.relative import (
     NoRelativePositions,
     RelativePositions,
@@ -104,7 +103,7 @@ class TransformerEncoder(Encoder):
     def _run(
         self,
         embedded: Tensor,
-        mask: Mask,
+        mask: Mask | None,
         positions: RelativePositions,
         real: Tensor | None = None,
     ) -> tuple[Tensor, DepthUse | None]:

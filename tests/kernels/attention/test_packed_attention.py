@@ -15,7 +15,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from nmt.kernels import dispatch, private_torch
-from nmt.kernels.attention.packed_attention import SentenceMask, packed_attention
+from nmt.kernels.attention.attention_mask import SentenceMask
+from nmt.kernels.attention.packed_attention import packed_attention
 from nmt.kernels.attention.packed_check import Heads, packed_attention_fault
 from nmt.kernels.attention.packed_path import PackedPath, packed_attention_path
 from nmt.kernels.attention.scaled_dot_product import naive_attention
