@@ -161,7 +161,8 @@ def test_nothing_is_written_where_something_is(
 def test_a_refused_export_leaves_nothing_behind(
     refused: Refused, run: Path, tmp_path: Path
 ) -> None:
-    message = refused("export", run, "--to", "ctranslate2", "--output", tmp_path / "out")
+    output = tmp_path / "new" / "folders" / "out"
+    message = refused("export", run, "--to", "ctranslate2", "--output", output)
     assert message == (
         "CTranslate2 has no form for model.encoder.name=rnn, model.decoder.name=rnn; "
         "--to safetensors takes every model"
