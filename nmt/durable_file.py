@@ -131,6 +131,10 @@ def sync_files(folder: Path) -> None:
 
 
 def remove_partial_files(folder: Path) -> None:
-    """Remove the partial files of killed writes; no other process may write to the folder."""
+    """Remove the partial files of killed writes; no other process may write these files.
+
+    Partial folders stay: an export into the folder may still be running.
+    """
     for partial in folder.glob(f".*{PARTIAL}"):
-        partial.unlink(missing_ok=True)
+        if not partial.is_dir():
+            partial.unlink(missing_ok=True)

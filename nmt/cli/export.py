@@ -63,12 +63,13 @@ def export(
     with CommandProgress() as progress:
         progress.show("loading", model)
         from nmt.checkpoint import find_checkpoint, load_checkpoint
-        from nmt.export.export_model import Export
+        from nmt.export.export_model import Export, check_form
         from nmt.export.exported_folder import check_output
 
         check_output(output)
         pairs = _pairs(to, sentences, references)
         checkpoint = load_checkpoint(find_checkpoint(model), mapped=True)
+        check_form(checkpoint.config, to)
         given = _sentences(checkpoint, sentences)
         found = None
         if shortlist is not None:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from nmt.checkpoint import Checkpoint
+from nmt.config.schema import Config
 from nmt.decoding.constrained.shortlist import Shortlist
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
@@ -31,6 +32,21 @@ from nmt.export.parity import BOUND, Parity, Scorer, measure_parity
 
 PARITY_SENTENCES = 50
 """Number of sentences on which the export is compared with the model."""
+
+
+def check_form(config: Config, to: ExportFormat) -> None:
+    """Check that the program of a layout can compute the model, before other work begins.
+
+    Raises:
+        UserError: It cannot; the message names the settings.
+    """
+    match to:
+        case ExportFormat.CTRANSLATE2:
+            ctranslate2_model.check_form(config)
+        case ExportFormat.HUGGING_FACE:
+            hugging_face.check_form(config)
+        case ExportFormat.ONNX:
+            onnx_graphs.check_form(config)
 
 
 @dataclass(frozen=True)

@@ -35,16 +35,19 @@ def check_output(folder: Path) -> None:
 def exported_folder(folder: Path) -> Iterator[Path]:
     """Provide an empty folder that becomes ``folder`` when the block ends without an error.
 
+    Missing parents of ``folder`` are made at the end, so a failed export leaves none.
+
     Raises:
         UserError: The folder is not empty, or cannot be written.
     """
     check_output(folder)
     partial: Path | None = None
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(mkdtemp(suffix=PARTIAL, prefix=f".{folder.name}.", dir=folder.parent))
+        existing = next(parent for parent in folder.absolute().parents if parent.exists())
+        partial = Path(mkdtemp(suffix=PARTIAL, prefix=f".{folder.name}.", dir=existing))
         yield partial
         _make_readable(partial)
+        folder.parent.mkdir(parents=True, exist_ok=True)
         if folder.is_dir():
             folder.rmdir()
         os.rename(partial, folder)

@@ -161,12 +161,27 @@ def test_nothing_is_written_where_something_is(
 def test_a_refused_export_leaves_nothing_behind(
     refused: Refused, run: Path, tmp_path: Path
 ) -> None:
-    message = refused("export", run, "--to", "ctranslate2", "--output", tmp_path / "out")
+    output = tmp_path / "new" / "folders" / "out"
+    message = refused("export", run, "--to", "ctranslate2", "--output", output)
     assert message == (
         "CTranslate2 has no form for model.encoder.name=rnn, model.decoder.name=rnn; "
         "--to safetensors takes every model"
     )
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("to", ["ctranslate2", "huggingface", "onnx"])
+def test_a_model_without_a_form_is_refused_before_its_text_is_read(
+    to: str, refused: Refused, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The text may have been moved; that message would name no way to this export."""
+
+    def read(*_: object) -> None:
+        raise AssertionError("the text was read")
+
+    monkeypatch.setattr("nmt.data.corpus.open_corpus", read)
+    message = refused("export", run, "--to", to, "--output", tmp_path / "out")
+    assert "has no form for model.encoder.name=rnn, model.decoder.name=rnn" in message
 
 
 def test_a_missing_library_is_named_with_its_extra(

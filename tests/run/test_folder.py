@@ -153,6 +153,17 @@ def test_a_folder_left_incomplete_by_a_kill_is_accepted(config: Config, folder: 
     assert folder.read_summary() is None
 
 
+def test_an_export_into_the_folder_that_was_killed_does_not_lock_it(
+    config: Config, folder: RunFolder
+) -> None:
+    folder.create(config, "")
+    (folder.path / ".exported.a1b2.partial").mkdir()
+    (folder.path / ".config.json.partial").touch()
+    with folder.locked():
+        assert not (folder.path / ".config.json.partial").exists()
+    assert (folder.path / ".exported.a1b2.partial").is_dir(), "the export may still be running"
+
+
 def test_changed_settings_are_refused_by_name(config: Config, folder: RunFolder) -> None:
     folder.create(config, "")
     other = replace(_with_training(config, clip_norm=None), seed=2)

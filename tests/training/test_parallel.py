@@ -140,6 +140,16 @@ MODELS = {
     "random features": dict(
         encoder="transformer", decoder="transformer", self_attention="favor", attention_features=8
     ),
+    "random hashes": dict(
+        encoder="transformer", decoder="transformer", self_attention="lsh", attention_block=2
+    ),
+    "adaptive depth": dict(
+        encoder="transformer",
+        decoder="transformer",
+        num_layers=3,
+        depth="adaptive",
+        depth_loss=0.5,
+    ),
 }
 
 
