@@ -16,7 +16,7 @@ _RANDOM = (torch.Tensor.normal_, torch.Tensor.uniform_)
 
 
 class _NoRandomValues(TorchFunctionMode):
-    """Skips the random initialisation of layers, and runs `torch.arange` on the CPU.
+    """Skips the random initialization of layers, and runs `torch.arange` on the CPU.
 
     On the meta device, each of the two makes torch load 800 modules, which takes several seconds.
     """
@@ -41,7 +41,7 @@ def model_without_values(
 ) -> TranslationModel:
     """Build a model whose weights are loaded afterwards; this draws no random numbers.
 
-    Random initialisation would take seconds for a large model.
+    Random initialization would take seconds for a large model.
 
     Args:
         config: Checked settings.
@@ -50,7 +50,7 @@ def model_without_values(
         context: See `nmt.model.build.build_model`.
     """
     with _NoRandomValues():
-        return build_model(config, source_size, target_size, initialise=False, context=context)
+        return build_model(config, source_size, target_size, initialize=False, context=context)
 
 
 def weight_shapes(

@@ -49,8 +49,8 @@ Ensembled = Annotated[
     typer.Option(
         "--model",
         metavar="<path>",
-        help="The first system: a run folder, or a checkpoint file in it. If it is repeated, the "
-        "models translate together; their vocabularies must be the same.",
+        help="The first system: a run folder, a checkpoint, or a packed model. If it is repeated, "
+        "the models translate together; their vocabularies must be the same.",
         show_default=False,
     ),
 ]

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nmt import loading_phase
-from nmt.cli.options.common_options import ShortlistFile
 from nmt.cli.text_streams import print_safely
 from nmt.errors import UserError
 from nmt.export.export_choices import ExportFormat, Quantization
@@ -35,6 +34,14 @@ SentenceFile = Annotated[
     typer.Option(
         help="Source sentences on which the export is compared with the model, one per line; may "
         "be .gz. [the run's validation text]"
+    ),
+]
+ShortlistFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--shortlist",
+        help="With --to ctranslate2: a file of nmt shortlist, or a run folder with such a file, "
+        "which is also written as vmap.txt.",
     ),
 ]
 ReferenceFile = Annotated[

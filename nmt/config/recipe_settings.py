@@ -25,8 +25,8 @@ class GuidedAlignmentConfig:
     )
     layer: int | None = setting(
         None,
-        "Decoder layer, counted from 1; negative numbers count from the last. null: the last but "
-        "one, or the only one.",
+        "Decoder layer, counted from 1; negative numbers count from the last. null: the "
+        "second to last, or the only one.",
         numbered=True,
     )
     head: int = setting(

@@ -100,7 +100,7 @@ class TrainingConfig:
     )
     accumulation: int = setting(
         1,
-        "Forward passes into which an update is split; more passes need less memory.",
+        "Passes into which an update is split; more passes need less memory.",
         unit="passes",
         at_least=1,
     )
@@ -124,7 +124,7 @@ class TrainingConfig:
     )
     precision: str = setting(
         Precision.AUTO,
-        "Dtype of the forward pass; auto: bfloat16 if the hardware is faster in it, otherwise "
+        "Dtype of matrix products; auto: bfloat16 if the device is faster in it, otherwise "
         "float32. float16 is for CUDA.",
         choices=Precision,
     )

@@ -1,6 +1,6 @@
 """Finds where the two sides of a corpus become shifted, from text lengths and signatures alone.
 
-If a line is missing on one side, each later line is paired with a neighbour of its translation. A
+If a line is missing on one side, each later line is paired with a neighbor of its translation. A
 translation is about as long as its source and ends in similar punctuation. After a missing line,
 texts a few lines away therefore fit better.
 """
@@ -127,7 +127,7 @@ def are_related(source: SideOutline, target: SideOutline) -> bool:
 def _change_penalty(pairs: int, *, unequal: bool) -> float:
     """Return the nats by which a change of the lag must improve the fit.
 
-    log(pairs) accounts for the number of possible positions. As neighbouring texts are not
+    log(pairs) accounts for the number of possible positions. As neighboring texts are not
     independent, the penalty is a multiple: 3 · the largest improvement in intact corpora. It is
     smaller if the numbers of lines are known to differ.
     """
@@ -240,7 +240,7 @@ def _at_lag(
 
 
 def _detrended(lengths: npt.NDArray[np.uint16]) -> Floats:
-    """Return log lengths minus the mean of their neighbours, which removes a sorted order."""
+    """Return log lengths minus the mean of their neighbors, which removes a sorted order."""
     logs = np.log1p(lengths.astype(np.float32))
     sums = np.concatenate([[0.0], np.cumsum(logs, dtype=np.float64)])
     indices = np.arange(len(logs))

@@ -16,7 +16,7 @@ _MOST_SHARE = 0.1  # of the pairs that look right; if more look exchanged, the s
 _BUCKETS = 1 << 16  # trigrams with the same hash share their counts
 _SMOOTHING = 0.5  # added to each count
 _BLOCK = 10_000  # pairs that are judged at once, which limits the memory
-_LEAST_SIDE = 3.0  # nats in favour of the other language, for each side
+_LEAST_SIDE = 3.0  # nats in favor of the other language, for each side
 _LEAST_PAIR = 12.0  # nats, for both sides together
 
 Integers = npt.NDArray[np.int64]

@@ -8,7 +8,7 @@ ends with the next piece, L / lp(t + 1). Without a length penalty, the two bound
 
 The search ends when N hypotheses are finished and the best of them is at least as good as the
 likely bound of each live hypothesis. The second condition is needed if a model is certain of each
-piece. Otherwise, N beginnings of its translation that end too early would be the N hypotheses.
+piece. Otherwise, the N hypotheses could be N beginnings of its translation that end too early.
 
 With N = 1, the search is greedy: it ends with the first finished hypothesis.
 

@@ -1,4 +1,4 @@
-"""Cuts lines that are longer than training sentences. A model would translate only a part."""
+"""Cuts lines that are longer than training sentences: a model would omit a part of them."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass

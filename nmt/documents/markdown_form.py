@@ -22,7 +22,7 @@ _BLOCK = re.compile(
 
 
 def _separated(tokens: Sequence[str | Tag | Text]) -> list[str | Tag | Text]:
-    """Insert spaces where a tag would not be markup beside its new neighbours.
+    """Insert spaces where a tag would not be markup beside its new neighbors.
 
     Two adjacent code spans would be one. Delimiters of emphasis open and close only beside certain
     characters (CommonMark 0.31, section 6.2).

@@ -134,7 +134,7 @@ class InlineReader:
         return end
 
     def _run(self, raw: str, run: re.Match[str]) -> None:
-        """Add a run of delimiters; its neighbours show whether it can open or close emphasis."""
+        """Add a run of delimiters; its neighbors show whether it can open or close emphasis."""
         before = raw[run.start() - 1 : run.start()] or " "
         after = raw[run.end() : run.end() + 1] or " "
         spaces = before.isspace(), after.isspace()

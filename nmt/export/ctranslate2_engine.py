@@ -174,7 +174,9 @@ class CTranslate2Engine:
         for place, result in enumerate(results):
             weights = result.attention if covers else [None] * len(result.hypotheses)
             some = [
-                self._hypothesis(pieces, exact.get((place, rank), score), attention)
+                self._hypothesis(
+                    pieces, exact.get((place, rank), score), attention, len(batch[place].pieces)
+                )
                 for rank, (pieces, score, attention) in enumerate(
                     zip(result.hypotheses, result.scores, weights, strict=True)
                 )
@@ -182,11 +184,13 @@ class CTranslate2Engine:
             found.append(sorted(some, key=lambda one: one.score, reverse=True))
         return found
 
-    def _hypothesis(self, pieces: Sequence[str], log_prob: float, attention: Any) -> Hypothesis:
+    def _hypothesis(
+        self, pieces: Sequence[str], log_prob: float, attention: Any, sources: int
+    ) -> Hypothesis:
         ids = [self._ids[piece] for piece in pieces]
         weights = None
-        if attention is not None:  # becomes [1, 1, T, S]; there is no column of EOS
-            weights = torch.tensor(attention)[None, None]
+        if attention is not None:  # becomes [1, 1, T, S]; there is no row and no column of EOS
+            weights = torch.tensor(attention or [[0.0] * sources])[None, None]
         score = ranking_score(log_prob, len(ids) + 1, weights, self.decoding)
         return Hypothesis(ids, log_prob, score, None)
 

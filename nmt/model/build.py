@@ -53,7 +53,7 @@ def build_model(
     source_size: int,
     target_size: int,
     *,
-    initialise: bool = True,
+    initialize: bool = True,
     context: ContextPieces | None = None,
 ) -> TranslationModel:
     """Build a model for vocabularies of these sizes.
@@ -62,7 +62,7 @@ def build_model(
         config: Checked settings.
         source_size: Pieces of the source vocabulary.
         target_size: Pieces of the target vocabulary.
-        initialise: Whether to initialize the weights for training.
+        initialize: Whether to initialize the weights for training.
         context: The pieces that separate the sentences of a row, for hierarchical encoders and
             decoders; None: such a model has weights but cannot read text.
 
@@ -79,8 +79,8 @@ def build_model(
     decoder = _decoder(config, target_size, width, width if gated else None, context)
     joint = features.combination == Combination.JOINT
     model = TranslationModel(encoder, decoder, target_size, regions, joint=joint)
-    if initialise:
-        _initialise(model, Initialization(config.initialization))
+    if initialize:
+        _initialize(model, Initialization(config.initialization))
     if config.tying != Tying.NONE:
         model.output.weight = decoder.embedding.weight
     if config.tying == Tying.THREE_WAY:
@@ -133,7 +133,7 @@ def _rnn_decoder(
     return AttendFirstDecoder(config, vocab_size, memory_size, built)
 
 
-def _initialise(model: TranslationModel, initialization: Initialization) -> None:
+def _initialize(model: TranslationModel, initialization: Initialization) -> None:
     """Initialize all parameters of a new model.
 
     Weight matrices follow Glorot & Bengio 2010, eq. 16 (uniform), or He et al. 2015, eq. 10 (normal

@@ -77,7 +77,7 @@ KIND_TEXTS: Mapping[SelfAttention, KindText] = {
         "Child et al. 2019, section 4.3",
     ),
     SelfAttention.RANDOM_GLOBAL: KindText(
-        "A block of b words attends to itself, its neighbours, the first g blocks and r random "
+        "A block of b words attends to itself, its neighbors, the first g blocks and r random "
         "blocks. The first g blocks attend to all words. Here b = 2, g = 1 and r = 1.",
         "O(n (3 + g + r) b d)",
         ALL_KEYS,

@@ -173,7 +173,7 @@ class SubwordSampler:
                 scores[position] = self._merged_score(*pair)
 
     def _make_pairs(self, word: str) -> tuple[list[str], list[float]]:
-        """Return the L characters of a word, and the L - 1 scores of merging neighbours."""
+        """Return the L characters of a word, and the L - 1 scores of merging neighbors."""
         parts = list(word)
         return parts, [self._merged_score(*pair) for pair in zip(parts, parts[1:], strict=False)]
 

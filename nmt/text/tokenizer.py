@@ -53,7 +53,7 @@ class Tokenizer:
         """Whether symbols are replaced by placeholder characters while SentencePiece segments.
 
         The most probable segmentation of a unigram model may split a symbol, because two pieces
-        that each contain a half of it can be more probable than the symbol and its neighbours. A
+        that each contain a half of it can be more probable than the symbol and its neighbors. A
         placeholder is one character, so it is never split. The other models split at symbols
         first.
         """

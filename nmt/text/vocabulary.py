@@ -39,7 +39,7 @@ def count_words(sentences: Iterable[str]) -> Counter[str]:
     """Count the words of the sentences that SentencePiece does not skip.
 
     A sentence with the character ``▁`` counts as one word, because SentencePiece treats ``▁``
-    depending on its neighbours.
+    depending on its neighbors.
     """
     words: Counter[str] = Counter()
     usable = (line.rstrip("\r\n") for line in sentences if _is_usable(line))
@@ -124,7 +124,7 @@ def _most_parts(kind: str, words: Mapping[str, int], characters: set[str], room:
     """Return an upper bound on the number of pieces with several characters.
 
     Each piece is a substring of a word. A seed piece of unigram occurs at least twice. A piece of
-    bpe is a pair of neighbours in the text or after a merge. If ``room`` is large, substrings are
+    bpe is a pair of neighbors in the text or after a merge. If ``room`` is large, substrings are
     counted in larger texts, too.
 
     Args:
@@ -150,7 +150,7 @@ def _number_of_parts(length: int) -> int:
 
 
 def _most_pairs(words: Mapping[str, int]) -> int:
-    """Return an upper bound on the number of different pairs of neighbours during bpe merges.
+    """Return an upper bound on the number of different pairs of neighbors during bpe merges.
 
     The first pairs are characters. A merge in a word of n parts creates at most 2 pairs, with the
     part before and the part after it; 1 if n = 3, 0 if n = 2. A word of L >= 3 characters has at

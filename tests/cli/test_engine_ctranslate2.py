@@ -1,6 +1,7 @@
 """`nmt translate --engine ctranslate2`: the answers of the own search, or a refusal by name."""
 
 import json
+import math
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from command_line import NUMBERS, ZAHLEN, write_corpus
 
 from nmt.config.model import ModelConfig
 from nmt.decoding.constrained.constraints import Constraints
+from nmt.decoding.hypothesis import LEAST_ATTENTION
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 
@@ -167,6 +169,18 @@ def test_the_export_of_a_run_is_in_its_folder(
     [export] = (run / "ctranslate2").iterdir()
     assert (export / "model.bin").is_file()
     assert not cache.exists()
+
+
+def test_an_empty_translation_has_the_greatest_coverage_penalty(heads_model: Path) -> None:
+    (sentence,) = _sentences(1)
+    changes = {"beam_size": 12, "coverage_penalty": 0.5, "max_length_extra": 3}
+    _, engine = load_ctranslate2(heads_model, device="cpu", changes=changes)
+    (found,) = engine.translate([sentence])
+    empty = [one for one in found.hypotheses if not one.ids]
+    assert empty, "no translation is empty: use a wider beam"
+    for one in empty:
+        penalty = 0.5 * len(found.source_ids) * math.log(LEAST_ATTENTION)
+        assert one.score == pytest.approx(one.log_prob + penalty, abs=1e-4)
 
 
 @pytest.mark.parametrize("precision", ["int8", "float32"])

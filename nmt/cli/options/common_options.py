@@ -9,17 +9,19 @@ from nmt.config.ensemble_mean import Mean
 
 Model = Annotated[
     Path,
-    typer.Option("--model", help="A run folder, or a checkpoint file in it.", show_default=False),
+    typer.Option(
+        "--model", help="A run folder, a checkpoint, or a packed model.", show_default=False
+    ),
 ]
 OptionalModel = Annotated[
-    Path | None, typer.Option("--model", help="A run folder, or a checkpoint file in it.")
+    Path | None, typer.Option("--model", help="A run folder, a checkpoint, or a packed model.")
 ]
 Models = Annotated[
     list[Path],
     typer.Option(
         "--model",
         metavar="<path>",
-        help="A run folder, or a checkpoint file in it. If the option is repeated, the models "
+        help="A run folder, a checkpoint, or a packed model. If the option is repeated, the models "
         "translate together; their vocabularies must be the same.",
         show_default=False,
     ),
@@ -75,7 +77,7 @@ ShortlistFile = Annotated[
     typer.Option(
         "--shortlist",
         help=(
-            "A file of nmt shortlist, or a run folder that has one. The search then uses only "
+            "A file of nmt shortlist, or a run folder with such a file. The search then uses only "
             "pieces that are likely in the translation of a sentence, which is faster. "
             "[all pieces]"
         ),

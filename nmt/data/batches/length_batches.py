@@ -15,7 +15,7 @@ _CHUNK = 1 << 20  # pairs whose lengths are processed together
 
 @dataclass(frozen=True)
 class LengthKeys:
-    """One sort key per pair that encodes both lengths, so that similar pairs are neighbours.
+    """One sort key per pair that encodes both lengths, so that similar pairs are neighbors.
 
     Pairs are sorted by the length L of their longer side, then by D = source - target length. D
     ascends for even L and descends for odd L, so that the last pairs of one L resemble the first of

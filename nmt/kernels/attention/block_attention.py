@@ -85,17 +85,17 @@ class Part:
 
 def near_part(
     blocks: Blocks,
-    neighbours: int,
+    neighbors: int,
     allows: Callable[[Tensor, Tensor], Tensor] | None = None,
     bias: Callable[[Tensor], Tensor] | None = None,
     *,
     causal: bool,
 ) -> Part:
-    """Return the part of the keys in the block of the query and in its neighbours.
+    """Return the part of the keys in the block of the query and in its neighbors.
 
     Args:
         blocks: The blocks of the sentences.
-        neighbours: The number of blocks before the block of the query, and after it if not causal.
+        neighbors: The number of blocks before the block of the query, and after it if not causal.
         allows: A function of the offsets of queries [L, 1] and keys [1, Y] from the first position
             of the query's block; returns bool [L, Y] or [H, L, Y]. None: all keys are allowed.
         bias: A function of key minus query position [L, Y]; returns the bias [H, L, Y] of the
@@ -103,10 +103,10 @@ def near_part(
         causal: Whether a query attends only to keys up to its own position.
     """
     size, device = blocks.query.size(3), blocks.query.device
-    before, after = neighbours, 0 if causal else neighbours
-    keys = _neighbours(blocks.keys, before, after)
-    values = _neighbours(blocks.values, before, after)
-    real = _neighbours(blocks.real[:, None, :, :, None], before, after)[..., 0]  # [B, 1, N, Y]
+    before, after = neighbors, 0 if causal else neighbors
+    keys = _neighbors(blocks.keys, before, after)
+    values = _neighbors(blocks.values, before, after)
+    real = _neighbors(blocks.real[:, None, :, :, None], before, after)[..., 0]  # [B, 1, N, Y]
     rows = torch.arange(size, device=device)[:, None]
     columns = torch.arange(-before * size, (after + 1) * size, device=device)[None]
     pairs = columns <= rows  # [L, Y]
@@ -205,7 +205,7 @@ def _cut(part: Tensor, size: int) -> Tensor:
     return padded.unflatten(2, (-1, size))
 
 
-def _neighbours(blocks: Tensor, before: int, after: int) -> Tensor:
+def _neighbors(blocks: Tensor, before: int, after: int) -> Tensor:
     """Join each block of [B, H, N, L, K] with its near blocks, [B, H, N, Y, K]."""
     if not before and not after:
         return blocks

@@ -14,7 +14,7 @@ class Rotary(RelativeScheme):
 
     If both positions shift by the same number, the product of a rotated query and a rotated key
     does not change. A rotation acts on units i and i + K / 2. In the paper (eq. 15), it acts on
-    neighbouring units; a permutation of units gives the same products.
+    neighboring units; a permutation of units gives the same products.
     """
 
     rates: Tensor

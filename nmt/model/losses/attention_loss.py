@@ -21,7 +21,7 @@ def guided_alignment_loss(
     Args:
         weights: A, [B, L, H, T, S].
         alignment: G, [B, T, S]; a row sums to 1 over the source, or to 0 if it has no links.
-        layer: Index among L; negative indices count from the end. None: the last but one, or the
+        layer: Index among L; negative indices count from the end. None: the second to last, or the
             only one.
         head: Index among H.
         shift: Whether to compare row t + 1, whose decoder input is piece t, with the links of

@@ -77,7 +77,7 @@ class AdaptiveSpan(BlockedAttention):
     def blocked(
         self, heads: Tensor, keys: Tensor, values: Tensor, real: Tensor | None, *, causal: bool
     ) -> Tensor:
-        """Attend from each block to itself and to its neighbours. No span reaches further."""
+        """Attend from each block to itself and to its neighbors. No span reaches further."""
         blocks = Blocks.of(heads, keys, values, real, self.block_of(self._reach()))
         allows = partial(self.allows, lengths=None)
         near = near_part(blocks, 1, allows, self._log_mask, causal=causal)

@@ -47,7 +47,7 @@ class LocalAttention(BlockedAttention):
     def blocked(
         self, heads: Tensor, keys: Tensor, values: Tensor, real: Tensor | None, *, causal: bool
     ) -> Tensor:
-        """Attend from each block to itself and to its neighbours."""
+        """Attend from each block to itself and to its neighbors."""
         blocks = Blocks.of(heads, keys, values, real, self.block_of(self.window))
         near = near_part(blocks, 1, partial(self.allows, lengths=None), causal=causal)
         return joint_attention(blocks, [near], self.dropout.rate)

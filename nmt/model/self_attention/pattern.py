@@ -87,7 +87,7 @@ class BlockedAttention(PatternAttention):
     smallest_block = 64  # positions; smaller products are slow
 
     def block_of(self, window: int) -> int:
-        """Return the block length for a window, which then ends within a neighbouring block."""
+        """Return the block length for a window, which then ends within a neighboring block."""
         return max(window, self.smallest_block)
 
     @property

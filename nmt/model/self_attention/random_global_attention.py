@@ -18,7 +18,7 @@ from nmt.model.self_attention.pattern import BlockedAttention
 
 
 class RandomGlobalAttention(BlockedAttention):
-    """Each block attends to itself, its neighbours, g global blocks and r random blocks.
+    """Each block attends to itself, its neighbors, g global blocks and r random blocks.
 
     Zaheer et al. 2020, section 2 and appendix D (BigBird, internal global tokens): all blocks
     attend to the first g blocks. In an encoder, the first g blocks attend to all blocks. The random
@@ -82,7 +82,7 @@ class RandomGlobalAttention(BlockedAttention):
         return torch.cat([seen, contexts[:, first:]], dim=1)
 
     def _global(self, blocks: Blocks, causal: bool) -> list[Any]:
-        """Return the part of the global blocks, for blocks that are not their neighbours."""
+        """Return the part of the global blocks, for blocks that are not their neighbors."""
         count = min(self.global_blocks, blocks.real.size(1))
         if not count:
             return []

@@ -42,7 +42,7 @@ class StridedAttention(BlockedAttention):
     def blocked(
         self, heads: Tensor, keys: Tensor, values: Tensor, real: Tensor | None, *, causal: bool
     ) -> Tensor:
-        """Attend to neighbouring blocks, and to the same offset in blocks further away."""
+        """Attend to neighboring blocks, and to the same offset in blocks further away."""
         blocks = Blocks.of(heads, keys, values, real, self.stride)
 
         def is_near(queries: Tensor, keys: Tensor) -> Tensor:
@@ -50,6 +50,6 @@ class StridedAttention(BlockedAttention):
 
         numbers = torch.arange(blocks.real.size(1), device=heads.device)
         apart = numbers[:, None] - numbers
-        far = (apart if causal else apart.abs()) >= 2  # the window has the neighbouring blocks
+        far = (apart if causal else apart.abs()) >= 2  # the window has the neighboring blocks
         near = near_part(blocks, 1, is_near, causal=causal)
         return joint_attention(blocks, [near, stride_part(blocks, far)], self.dropout.rate)

@@ -17,7 +17,7 @@ _FIRST_WORDS = {
 _FULL_WIDTH = ("FULLWIDTH", "HALFWIDTH", "IDEOGRAPHIC", "PRESENTATION", "VERTICAL")
 _LETTERS = ("L", "M", "N")
 
-# Invisible characters that control how neighbouring characters are drawn.
+# Invisible characters that control how neighboring characters are drawn.
 _VARIATION_SELECTORS = (range(0x180B, 0x1810), range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))
 
 

@@ -52,7 +52,7 @@ class GraphBackend(Protocol):
     """A device that captures the operations of a function and replays them."""
 
     def warm_up(self, run: Recorded) -> PassLosses:
-        """Run a function before its capture, so that its lazy initialisation is not captured."""
+        """Run a function before its capture, so that its lazy initialization is not captured."""
 
     def capture(self, run: Recorded) -> Recorded:
         """Record a function without running it, and return its replay.
@@ -92,7 +92,7 @@ class _Shape:
 class CapturedPasses:
     """Runs the passes of one process; if the shape of a batch repeats, it replays a graph.
 
-    The first batch of a shape runs uncaptured, which completes all lazy initialisation. The second
+    The first batch of a shape runs uncaptured, which completes all lazy initialization. The second
     batch is captured. If a capture fails, all later passes run uncaptured.
     """
 
