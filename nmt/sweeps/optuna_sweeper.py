@@ -127,7 +127,7 @@ class OptunaSweeper(Sweeper):
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         space, fixed = split_overrides(parser.parse_overrides([*params, *arguments]))
         if self.config.training.dry_run or any(value.lower() in _DRY_RUNS for value in fixed):
-            raise UserError("training.dry_run=true gives no score to maximize; leave it out")
+            raise UserError("training.dry_run=true gives no score to maximize; remove it")
         example = [f"{key}={_example_value(distribution)}" for key, distribution in space.items()]
         self.validate_batch_is_legal([[*fixed, *example]])  # fail before a study is created
         folder = Path(self.config.hydra.sweep.dir)
