@@ -42,6 +42,7 @@ IDIOMS = [
     (r"\breads? [^.]{0,30}\bfastest\b", "is fastest for", "as search reads them fastest"),
     (r"\btakes? the place of\b", "replaces", "It takes the place of an attention."),
     (r"\bat hand\b", "available, given", "the kernels of the device at hand"),
+    (r"\bdrop (it|one)\b", "remove", "choose that or drop it"),
     (r"\bother way round\b", "or the reverse, in words", "it reads none, or the other way round"),
 ]
 

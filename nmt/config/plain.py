@@ -60,6 +60,24 @@ def changeable_settings(config: Any, *, finished: bool, prefix: str = "") -> Ite
             yield from changeable_settings(value, finished=finished, prefix=f"{key}.")
 
 
+def file_settings(config: Any, prefix: str = "") -> Iterator[str]:
+    """Yield the full keys of settings that name files, those of ``data.extra`` included.
+
+    Args:
+        config: A settings dataclass.
+        prefix: Full key of the dataclass with a final dot; empty for the whole configuration.
+    """
+    for field in dataclasses.fields(config):
+        key, known, value = f"{prefix}{field.name}", declared(field), getattr(config, field.name)
+        if known and known.names_file:
+            yield key
+        elif dataclasses.is_dataclass(value):
+            yield from file_settings(value, f"{key}.")
+    if isinstance(config, DataConfig):
+        for name, source in extra_sources(config).items():
+            yield from file_settings(source, f"{prefix}extra.{name}.")
+
+
 def flatten(mapping: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return sections and values by full key, e.g. ``model.decoder.name``."""
     flat: dict[str, Any] = {}

@@ -7,8 +7,8 @@ import torch
 from nmt.config.schema import Config
 from nmt.data.encoded import EncodedCorpus
 from nmt.training.optimizer import state_bytes
+from nmt.training.passes.largest_passes import largest_passes
 from nmt.training.passes.rehearsal import find_batch_tokens
-from nmt.training.span_bounds import longest_spans
 from nmt.training.trainer import Trainer
 
 
@@ -21,7 +21,7 @@ def set_batch_tokens(
 ) -> None:
     """Set the batch size of a trainer if ``training.batch_tokens`` is ``auto``.
 
-    The size is measured once for a whole run, with the longest spans that the run could learn.
+    The size is measured once for a whole run, with the largest passes that the run could make.
 
     Args:
         trainer: The trainer. If its run is resumed, it keeps the size in its progress.
@@ -35,7 +35,7 @@ def set_batch_tokens(
     updater = trainer.updater
     found = trainer.progress.batch_tokens
     if not found:
-        with longest_spans(trainer.model):
+        with largest_passes(trainer.model):
             found = find_batch_tokens(
                 updater.attempt,
                 train,

@@ -88,22 +88,23 @@ class RunRecord:
 
 
 def find_runs(paths: Sequence[Path]) -> list[Path]:
-    """Return the run folders among paths and up to 3 levels below them.
+    """Return the run folders among paths and up to 3 levels below them, each folder once.
 
     Raises:
         UserError: A path does not exist or contains no run, or there are more than 1,000 runs.
     """
-    found: dict[Path, None] = {}
+    found: dict[str, Path] = {}  # by the absolute path without links
     for path in paths:
         if not os.path.isdir(path):
             raise UserError(f"there is no run folder {path}{run_hint(path)}")
         runs = [path] if _has_settings(path) else sorted(_runs_below(path, _DEEPEST))
         if not runs:
             raise UserError(f"{path} contains no run{run_hint(path)}")
-        found |= dict.fromkeys(runs)
+        for run in runs:
+            found.setdefault(os.path.realpath(run), run)
     if len(found) > _MOST_RUNS:
         raise UserError(f"there are {len(found):,} runs; at most {_MOST_RUNS:,} can be compared")
-    return list(found)
+    return list(found.values())
 
 
 def read_runs(paths: Sequence[Path]) -> tuple[list[RunRecord], list[str]]:

@@ -53,6 +53,7 @@ def run_summary(
         "epochs": progress.epoch,
         "tokens": progress.tokens,
         "seconds": round(progress.seconds, 1),
+        "text": progress.text,
         "tokens_per_second": round(progress.tokens_per_second, 1),
         "stopped_by": str(reason),
         "skipped_updates": progress.skipped_updates,

@@ -34,7 +34,7 @@ def explain_misplaced(
         return f"{belongs}, which some jobs of this sweep do not use"
     chosen = OmegaConf.select(compose(choices), f"{group.replace('/', '.')}.name")
     if chosen is not None:
-        return f"{belongs}, not to {group}={chosen}; choose that or drop it"
+        return f"{belongs}, not to {group}={chosen}; choose that, or remove the setting"
     return _explain_absent_part(key, base, owners, choices, compose)
 
 
@@ -57,7 +57,7 @@ def _explain_absent_part(
         subject = f"{group}={_join_with_or(owners)}"
     return (
         f"{key} is a setting of {subject}; this configuration has {above}={current}: "
-        f"add {' '.join(add)} or drop it"
+        f"add {' '.join(add)}, or remove the setting"
     )
 
 

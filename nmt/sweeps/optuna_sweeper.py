@@ -27,6 +27,7 @@ from nmt.process_exit import print_error
 from nmt.sweeps.optuna_study import TrialQueue, locked, open_study, tell_result
 from nmt.sweeps.pruning import Pruning
 from nmt.sweeps.search_space import split_overrides
+from nmt.sweeps.sweep_record import adopt_earlier_rows
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -126,12 +127,14 @@ class OptunaSweeper(Sweeper):
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         space, fixed = split_overrides(parser.parse_overrides([*params, *arguments]))
         if self.config.training.dry_run or any(value.lower() in _DRY_RUNS for value in fixed):
-            raise UserError("training.dry_run=true gives no score to maximize; leave it out")
+            raise UserError("training.dry_run=true gives no score to maximize; remove it")
         example = [f"{key}={_example_value(distribution)}" for key, distribution in space.items()]
         self.validate_batch_is_legal([[*fixed, *example]])  # fail before a study is created
         folder = Path(self.config.hydra.sweep.dir)
         with locked(folder):
             study = open_study(folder, self.storage, self.study_name, space, fixed)
+            trials = {trial.number: trial.params for trial in study.get_trials(deepcopy=False)}
+            adopt_earlier_rows(folder, self.study_name, trials)
             self._run(TrialQueue(study, space, self.n_startup_trials, self.seed), fixed)
 
     def _run(self, queue: TrialQueue, fixed: Sequence[str]) -> None:

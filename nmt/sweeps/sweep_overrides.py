@@ -103,7 +103,7 @@ def refuse_one_folder(overrides: Sequence[str]) -> None:
 def fixed_folder(folder: str) -> UserError:
     """Return the error of a sweep whose jobs share a run folder."""
     return UserError(
-        f"run.dir={folder} would be the folder of every job of this sweep: leave it out, or add a "
+        f"run.dir={folder} would be the folder of every job of this sweep: remove it, or add a "
         "setting that differs between the jobs, e.g. 'run.dir=runs/mine-${seed}'"
     )
 

@@ -98,10 +98,41 @@ def _is_study(hydra: DictConfig | HydraConf) -> bool:
 
 def _study(hydra: DictConfig | HydraConf) -> str | None:
     """Return the identifier of a study in its folder, which may have others; None: no study."""
-    if not _is_study(hydra):
-        return None
-    name = str(hydra.sweeper.study_name)
-    return _STUDY if name == _STUDY_NAME else f"{_STUDY}-{content_hash([name])[:6]}"
+    return _identifier(str(hydra.sweeper.study_name)) if _is_study(hydra) else None
+
+
+def _identifier(study_name: str) -> str:
+    return _STUDY if study_name == _STUDY_NAME else f"{_STUDY}-{content_hash([study_name])[:6]}"
+
+
+def _job_name(number: int, study: str | None) -> str:
+    """Return the name of the file of a job; in a study with its own name, also of that study."""
+    return f"{number}{(study or _STUDY).removeprefix(_STUDY)}.json"
+
+
+def adopt_earlier_rows(
+    folder: Path, study_name: str, trials: Mapping[int, Mapping[str, Any]]
+) -> None:
+    """Give the rows of an earlier version to the study that they belong to.
+
+    Earlier versions did not write the name of a study into its rows. A row belongs to the study
+    whose trial of the same number has the same values.
+
+    Args:
+        folder: The folder of the sweep.
+        study_name: The name of the study.
+        trials: The values of the trials of the study, by number.
+    """
+    study = _identifier(study_name)
+    for number, values in trials.items() if study != _STUDY else ():
+        earlier, own = (folder / "jobs" / _job_name(number, one) for one in (_STUDY, study))
+        if not values or not earlier.exists() or own.exists():
+            continue
+        job = json.loads(earlier.read_text(encoding="utf-8"))
+        given = dict(_key_and_value(f"{key}={value}") for key, value in values.items())
+        if job.get("call") == _STUDY and given.items() <= job["overrides"].items():
+            write_json(own, {**job, "call": study})
+            earlier.unlink()
 
 
 class SweepRecord:
@@ -179,8 +210,7 @@ class SweepRecord:
 
     def _job_file(self) -> Path:
         job = HydraConfig.get()
-        study = (_study(job) or _STUDY).removeprefix(_STUDY)
-        return self._home / job.sweep.dir / "jobs" / f"{job.job.num}{study}.json"
+        return self._home / job.sweep.dir / "jobs" / _job_name(job.job.num, _study(job))
 
     def judge(self, metric: str) -> TrialJudge | None:
         """Return the judge of the current job; None: the job is not a trial of a study.

@@ -76,38 +76,39 @@ def test_the_suggested_key_belongs_to_the_chosen_model(refused: Refused) -> None
         (
             "optimizer=sgd optimizer.beta1=0.8",
             "optimizer.beta1 belongs to optimizer=adam or adamw, not to optimizer=sgd; "
-            "choose that or drop it",
+            "choose that, or remove the setting",
         ),
         (
             "schedule.factor=0.3",
             "schedule.factor belongs to schedule=plateau or halving, not to schedule=cosine; "
-            "choose that or drop it",
+            "choose that, or remove the setting",
         ),
         (
             "model.decoder.bridge=zero",
             "model.decoder.bridge belongs to model/decoder=rnn, not to model/decoder=transformer; "
-            "choose that or drop it",
+            "choose that, or remove the setting",
         ),
         (
             "data.train.source=a.en",
             "data.train.source belongs to data=files, not to data=phrasebook; "
-            "choose that or drop it",
+            "choose that, or remove the setting",
         ),
         (
             "experiment=multi30k_rnn model/decoder/attention=none model.decoder.attention.size=3",
             "model.decoder.attention.size belongs to model/decoder/attention=bahdanau or "
-            "luong_concat, not to model/decoder/attention=none; choose that or drop it",
+            "luong_concat, not to model/decoder/attention=none; choose that, or remove the setting",
         ),
         (  # a Transformer decoder has no attention choice; the default of model=rnn has the setting
             "model.decoder.attention.window=local_p",
             "model.decoder.attention.window is a setting of the attention of model/decoder=rnn; "
-            "this configuration has model/decoder=transformer: add model=rnn or drop it",
+            "this configuration has model/decoder=transformer: add model=rnn, or remove "
+            "the setting",
         ),
         (  # the default of model=rnn lacks the setting, so the attention must be chosen as well
             "model/encoder=rnn model.decoder.attention.num_heads=2",
             "model.decoder.attention.num_heads is a setting of model/decoder/attention=multi_head; "
             "this configuration has model/decoder=transformer: "
-            "add model=rnn model/decoder/attention=multi_head or drop it",
+            "add model=rnn model/decoder/attention=multi_head, or remove the setting",
         ),
         ("optimizer=sgd optimizer.momentun=0.9", "did you mean optimizer.momentum?"),
         ("sweep.nothing=1", "no setting sweep.nothing; nmt train --cfg job lists all settings"),

@@ -1,8 +1,8 @@
-"""Trackers: what they record, that a resumed run continues theirs, and that they harm no run."""
+"""Trackers: what they record, that a resumed run repeats no record, and that they harm no run."""
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -55,7 +55,13 @@ def record(name: str, folder: Path, *, resumed: bool = False) -> str:
     log.close()
     log.close()
     assert warnings == []
-    found: str = json.loads((folder / "trackers.json").read_text(encoding="utf-8"))[name]
+    return identifier(folder, name)
+
+
+def identifier(folder: Path, name: str) -> str:
+    """Return the identifier of the run in a tracker."""
+    states = json.loads((folder / "trackers.json").read_text(encoding="utf-8"))
+    found: str = states[name]["identifier"]
     return found
 
 
@@ -107,6 +113,97 @@ def test_a_resumed_run_continues_the_run_of_the_tracker(
     assert started[0]["config"] == {"model.name": "rnn", "seed": 1, "freeze": []}
     logged = [arguments[0] for call, arguments, _ in made if call.endswith("init.log")]
     assert any(values.get("best/test_bleu") == 21.0 for values in logged)
+
+
+def points(name: str, made: list[tuple[str, Any, Any]]) -> list[tuple[int, str]]:
+    """Return the update and the name of each record that a tracker's module was given."""
+    if name == "mlflow":
+        metrics = [given for call, given, _ in made if call == "mlflow.entities.Metric"]
+        files = [
+            str(named.get("artifact_file") or given[-1])
+            for call, given, named in made
+            if call.endswith((".log_text", ".log_image"))
+        ]
+        paths = [Path(file) for file in files]
+        return [
+            *((step, metric) for metric, _, _, step in metrics),
+            *((int(path.stem), str(path.parent)) for path in paths),
+        ]
+    logged = [
+        (named.get("step", given[0].get("update")), given[0])
+        for call, given, named in made
+        if call == f"{name}.init.log"
+    ]
+    return [(step, metric) for step, values in logged for metric in values if metric != "update"]
+
+
+def interrupted(folder: Path, name: str, updates: Sequence[int]) -> None:
+    """Record updates of a run that is killed afterwards; it has a checkpoint of update 40."""
+    run = TrackedRun("mine", "project", folder, SETTINGS)
+    warnings: list[str] = []
+    resumed = updates[0] > 20
+    (log,) = open_trackers([name], run, resumed=resumed, report=warnings.append)
+    for update in updates:
+        log.scalars(update, {"train/loss": 2.5})
+        if update % 40 == 0:
+            log.scalars(update, {"valid/loss": 3.0})
+            log.best(update, {"valid/bleu": 20.0})
+            log.text(update, "samples", "| a | b |\n|---|---|\n| c | d |")
+            log.heatmap(update, "attention/0", HEATMAP)
+        log.flush()
+    assert warnings == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_resumed_run_records_no_update_twice(
+    name: str, tmp_path: Path, fake: Callable[[str], list[tuple[str, Any, Any]]]
+) -> None:
+    """It repeats the updates after its last checkpoint."""
+    made = fake(name)
+    for updates in ([20, 40, 60, 80, 100], [60, 80], [60, 80, 100, 120]):
+        interrupted(tmp_path, name, updates)
+    validated = "best/valid_bleu", "valid/loss", "samples", "attention/0"
+    assert sorted(points(name, made)) == sorted(
+        [
+            *((update, "train/loss") for update in range(20, 121, 20)),
+            *((update, one) for update in (40, 80, 120) for one in validated),
+        ]
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_tracker_that_is_added_later_records_every_update_from_there(
+    name: str, tmp_path: Path, fake: Callable[[str], list[tuple[str, Any, Any]]]
+) -> None:
+    first = NAMES[NAMES.index(name) - 1]
+    fake(first)
+    interrupted(tmp_path, first, [20, 40, 60])
+    made = fake(name)
+    interrupted(tmp_path, name, [60, 80])
+    assert [step for step, metric in points(name, made) if metric == "train/loss"] == [60, 80]
+
+
+def test_a_run_of_an_earlier_version_continues_its_record(
+    tmp_path: Path, fake: Callable[[str], list[tuple[str, Any, Any]]]
+) -> None:
+    """Its file has only the identifier."""
+    made = fake("wandb")
+    (tmp_path / "trackers.json").write_text('{"wandb": "earlier"}', encoding="utf-8")
+    interrupted(tmp_path, "wandb", [60, 80])
+    assert identifier(tmp_path, "wandb") == "earlier"
+    assert [named["id"] for call, _, named in made if call == "wandb.init"] == ["earlier"]
+    assert (60, "train/loss") in points("wandb", made)
+
+
+@pytest.mark.parametrize("content", ["", "[1]", '{"wandb": 3}', '{"wandb": {"identifier": 3}}'])
+def test_a_damaged_file_begins_a_new_record(
+    content: str, tmp_path: Path, fake: Callable[[str], list[tuple[str, Any, Any]]]
+) -> None:
+    made = fake("wandb")
+    (tmp_path / "trackers.json").write_text(content, encoding="utf-8")
+    interrupted(tmp_path, "wandb", [60])
+    assert points("wandb", made) == [(60, "train/loss")]
+    assert len(identifier(tmp_path, "wandb")) == 16
 
 
 class Failing:
@@ -186,7 +283,7 @@ def test_mlflow_has_the_metrics_settings_and_files_of_a_run(tmp_path: Path) -> N
     assert run.data.params == {"model.name": "rnn", "seed": "1", "freeze": "[]"}
     assert run.data.metrics["train/loss"] == 2.5
     assert run.data.metrics["best/test_bleu"] == 21
-    assert [point.step for point in client.get_metric_history(first, "train/loss")] == [10, 10]
+    assert [point.step for point in client.get_metric_history(first, "train/loss")] == [10]
     assert {file.path for file in client.list_artifacts(first)} == {"attention", "samples"}
 
 
@@ -207,4 +304,4 @@ def test_trackio_has_the_metrics_of_a_run(tmp_path: Path, monkeypatch: pytest.Mo
     assert record("trackio", tmp_path, resumed=True) == first
     rows = storage.SQLiteStorage.get_logs("project", first)
     assert {row["step"] for row in rows} == {10, 20}
-    assert [row["train/loss"] for row in rows if "train/loss" in row] == [2.5, 2.5]
+    assert [row["train/loss"] for row in rows if "train/loss" in row] == [2.5]

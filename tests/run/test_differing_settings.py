@@ -14,7 +14,9 @@ WINDOW = "model.decoder.attention.window"
 
 
 def _differing(*runs: list[str]) -> list[str]:
-    records: list[Any] = [SimpleNamespace(config=compose_config(run, {})) for run in runs]
+    records: list[Any] = [
+        SimpleNamespace(config=compose_config(run, {}), summary={}) for run in runs
+    ]
     return differing_settings(records)
 
 

@@ -298,3 +298,38 @@ def test_two_studies_in_one_folder_have_their_own_tables(
     assert not {score for _, score in shown()} & {score for _, score in first}
     assert study("hydra.sweeper.n_trials=3").status == 0
     assert shown() == first
+
+
+@needs_optuna
+def test_a_study_of_an_earlier_version_keeps_its_rows(
+    study: Call, trials: list[float], tmp_path: Path
+) -> None:
+    """That version did not write the name of the study into the files of its trials."""
+    jobs, named = tmp_path / "sweep" / "jobs", "hydra.sweeper.study_name=other"
+    assert study("hydra.sweeper.n_trials=2", named).status == 0
+    first = rows(tmp_path / "sweep")
+    files = sorted(jobs.iterdir())
+    for number, file in enumerate(files):
+        job = json.loads(file.read_text(encoding="utf-8")) | {"call": "study"}
+        (jobs / f"{number}.json").write_text(json.dumps(job), encoding="utf-8")
+        file.unlink()
+    assert study("hydra.sweeper.n_trials=3", named).status == 0
+    table = rows(tmp_path / "sweep")
+    assert [row for row in table if row["trial"] < 2] == first
+    assert len(table) == len(trials) == 3
+    assert sorted(jobs.iterdir())[:2] == files
+
+
+@needs_optuna
+def test_a_study_takes_no_rows_of_another_study(
+    study: Call, trials: list[float], tmp_path: Path
+) -> None:
+    jobs, named = tmp_path / "sweep" / "jobs", "hydra.sweeper.study_name=other"
+    assert study("hydra.sweeper.n_trials=1", "hydra.sweeper.seed=7", named).status == 0
+    for file in jobs.iterdir():
+        file.unlink()
+    assert study("hydra.sweeper.n_trials=2").status == 0
+    before = {file.name: file.read_text(encoding="utf-8") for file in jobs.iterdir()}
+    assert study("hydra.sweeper.n_trials=2", "hydra.sweeper.seed=7", named).status == 0
+    assert [row["trial"] for row in rows(tmp_path / "sweep")] == [1]
+    assert before.items() <= {f.name: f.read_text(encoding="utf-8") for f in jobs.iterdir()}.items()

@@ -84,7 +84,7 @@ Kinds = Annotated[
 Eos = Annotated[
     bool,
     typer.Option(
-        "--eos/--no-eos", help="Show the end mark EOS, or drop it and scale rows to sum to 1."
+        "--eos/--no-eos", help="Show the end mark EOS, or omit it and scale rows to sum to 1."
     ),
 ]
 

@@ -140,7 +140,8 @@ def _held_out(data: DataConfig) -> Iterator[str]:
         if held_out and links is not None and name in ("train", *held_out):
             yield (
                 f"data.alignments.{name} is {links}, one line per pair of a file, but "
-                f"data.{held_out[0]}=split divides the file: give a separate file, or drop them"
+                f"data.{held_out[0]}=split divides the file: give a separate file, or remove "
+                "the word links"
             )
 
 
@@ -163,7 +164,7 @@ def _documents(data: DataConfig) -> Iterator[str]:
     if data.document_column is not None and not by_column:
         yield (
             f"data.document_column is {data.document_column}, but data.documents is "
-            f"{data.documents}: set data.documents=column, or drop it"
+            f"{data.documents}: set data.documents=column, or remove data.document_column"
         )
     if set(kinds.values()) == {Documents.NONE} and data.context_sentences:
         yield (
@@ -179,7 +180,7 @@ def _documents(data: DataConfig) -> Iterator[str]:
     if links and set(kinds.values()) != {Documents.NONE}:
         yield (
             f"data.alignments.{links[0]} cannot be combined with data.documents, because a word "
-            "has no index in its document: drop the word links, or set data.documents=none"
+            "has no index in its document: remove the word links, or set data.documents=none"
         )
 
 
@@ -215,7 +216,10 @@ def _unused(key: str, source: SourceConfig, kind: str) -> Iterator[str]:
     }
     for name, kinds in readers.items():
         if getattr(source, name) and kind not in kinds:
-            yield f"{key}.{name} belongs to {key}.{' or '.join(kinds)}, which is not set: drop it"
+            yield (
+                f"{key}.{name} belongs to {key}.{' or '.join(kinds)}, which is not set: remove "
+                f"{key}.{name}"
+            )
 
 
 def _alignments(data: DataConfig) -> Iterator[str]:
@@ -224,14 +228,20 @@ def _alignments(data: DataConfig) -> Iterator[str]:
         if links is None:
             continue
         if isinstance(data, PhrasebookDataConfig):
-            yield f"data.alignments.{name} is {links}, but data=phrasebook has links: drop it"
+            yield (
+                f"data.alignments.{name} is {links}, but data=phrasebook has links: remove "
+                f"data.alignments.{name}"
+            )
         if isinstance(data, FilesDataConfig) and getattr(data, name) is None:
-            yield f"data.alignments.{name} is {links}, but data.{name} is null: drop it"
+            yield (
+                f"data.alignments.{name} is {links}, but data.{name} is null: remove "
+                f"data.alignments.{name}"
+            )
     links = data.alignments.train
     if links is not None and data.extra:
         yield (
             f"data.alignments.train is {links}: word links cannot be combined with data.extra; "
-            "drop one"
+            "remove one of the two"
         )
     if links is not None and isinstance(data, FilesDataConfig):
         for side in ("source", "target", "path"):
@@ -239,7 +249,7 @@ def _alignments(data: DataConfig) -> Iterator[str]:
             if text is not None and re.search(r"[*?[]", text):
                 yield (
                     f"data.alignments.train is {links}, one file, but data.train.{side} is the "
-                    f"shards {text}: concatenate them, or drop the word links"
+                    f"shards {text}: concatenate them, or remove the word links"
                 )
 
 

@@ -38,7 +38,8 @@ def check_features(config: Config) -> Iterator[str]:
         for split in given[:1]:
             yield (
                 f"data.features.{split} is {getattr(config.data.features, split)}, but the model "
-                "reads only text: set model.features.combination=gated or joint, or drop it"
+                "reads only text: set model.features.combination=gated or joint, or remove "
+                f"data.features.{split}"
             )
         yield from _unread(config.model)
         return
@@ -51,7 +52,7 @@ def _unread(model: ModelConfig) -> Iterator[str]:
     if model.features.size is not None:
         yield (
             f"model.features.size={model.features.size} has no effect with "
-            "model.features.combination=none: drop it, or choose gated or joint"
+            "model.features.combination=none: remove it, or choose gated or joint"
         )
 
 
@@ -97,7 +98,10 @@ def _files(data: DataConfig, reader: str) -> Iterator[str]:
             none = ", or data.test=null" if split == "test" else ""
             yield f"{reader} needs features: set data.features.{split}=FILE{none}"
         if not has_text and file is not None:
-            yield f"data.features.{split} is {file}, but data.{split} is null: drop it"
+            yield (
+                f"data.features.{split} is {file}, but data.{split} is null: remove "
+                f"data.features.{split}"
+            )
         source = getattr(data, split, None) if isinstance(data, FilesDataConfig) else None
         if source is not None and source.held_out is not None:
             yield (

@@ -32,12 +32,12 @@ def check_tokenizer(tokenizer: TokenizerConfig, *, guided_alignment: bool) -> It
 
 def _symbols(symbols: list[str]) -> Iterator[str]:
     for symbol in sorted({symbol for symbol in symbols if symbols.count(symbol) > 1}):
-        yield f"tokenizer.symbols has {symbol!r} twice; drop one"
+        yield f"tokenizer.symbols has {symbol!r} twice; remove one"
     for symbol in symbols:
         if not symbol:
-            yield "tokenizer.symbols has an empty symbol; drop it"
+            yield "tokenizer.symbols has an empty symbol; remove it"
         elif symbol in SPECIAL_PIECES or symbol in _BYTES:
-            yield f"tokenizer.symbols has {symbol!r}, which is a piece already; drop it"
+            yield f"tokenizer.symbols has {symbol!r}, which is a piece already; remove it"
         elif not symbol.isprintable() or " " in symbol or _WORD_START in symbol:
             yield f"tokenizer.symbols has {symbol!r}: a symbol has no spaces or control characters"
 

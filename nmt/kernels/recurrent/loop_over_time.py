@@ -80,9 +80,13 @@ class _Operation(Protocol):
         """Return the gradient of the input of a step, given the gradient of its result."""
 
     def weight_gradients(
-        self, inputs: Sequence[Tensor], grads: Sequence[Tensor], dtype: torch.dtype
-    ) -> Sequence[Tensor]:
-        """Return the gradients of the weights, in ``dtype``, from all steps."""
+        self,
+        inputs: Sequence[Tensor],
+        grads: Sequence[Tensor],
+        dtype: torch.dtype,
+        needed: Sequence[bool],
+    ) -> Sequence[Tensor | None]:
+        """Return the gradient of each weight, in ``dtype``, from all steps; None: not needed."""
 
 
 class _Linear:
@@ -95,11 +99,19 @@ class _Linear:
         return grad @ weights[0]
 
     def weight_gradients(
-        self, inputs: Sequence[Tensor], grads: Sequence[Tensor], dtype: torch.dtype
-    ) -> Sequence[Tensor]:
-        rows = torch.cat([part.flatten(0, -2) for part in inputs])
+        self,
+        inputs: Sequence[Tensor],
+        grads: Sequence[Tensor],
+        dtype: torch.dtype,
+        needed: Sequence[bool],
+    ) -> Sequence[Tensor | None]:
+        needs_weight, *needs_bias = needed  # a layer without a bias has one weight
         grad_rows = torch.cat([part.flatten(0, -2) for part in grads])
-        return weight_gradient(grad_rows, rows, dtype), grad_rows.sum(dim=0, dtype=dtype)
+        found: list[Tensor | None] = [None]
+        if needs_weight:
+            rows = torch.cat([part.flatten(0, -2) for part in inputs])
+            found = [weight_gradient(grad_rows, rows, dtype)]
+        return [*found, *(grad_rows.sum(0, dtype=dtype) if needs else None for needs in needs_bias)]
 
 
 @dataclass(frozen=True)
@@ -116,8 +128,12 @@ class _Product:
         return _Product(not self.transposed).result(grad, *weights)
 
     def weight_gradients(
-        self, inputs: Sequence[Tensor], grads: Sequence[Tensor], dtype: torch.dtype
-    ) -> Sequence[Tensor]:
+        self,
+        inputs: Sequence[Tensor],
+        grads: Sequence[Tensor],
+        dtype: torch.dtype,
+        _: Sequence[bool],
+    ) -> Sequence[Tensor | None]:
         rows, grad_rows = torch.cat(list(inputs), dim=1), torch.cat(list(grads), dim=1)
         first, second = (grad_rows, rows) if self.transposed else (rows, grad_rows)
         return (torch.bmm(first.transpose(1, 2), second).to(dtype),)
@@ -199,7 +215,7 @@ class _Gradients(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, operation: _Operation, records: _Records, *weights: Tensor) -> Tensor:
         ctx.operation, ctx.records = operation, records
-        ctx.dtype, ctx.count = weights[0].dtype, len(weights)
+        ctx.dtype = weights[0].dtype
         return weights[0].new_zeros((), dtype=torch.float32)
 
     @staticmethod
@@ -207,4 +223,5 @@ class _Gradients(torch.autograd.Function):
     def backward(ctx: Any, _: Tensor) -> tuple[Tensor | None, ...]:
         inputs, grads = zip(*ctx.records.values(), strict=True)
         ctx.records.clear()
-        return None, None, *ctx.operation.weight_gradients(inputs, grads, ctx.dtype)[: ctx.count]
+        needed = ctx.needs_input_grad[2:]
+        return None, None, *ctx.operation.weight_gradients(inputs, grads, ctx.dtype, needed)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
-from pathlib import Path
 
 from nmt.config.schema import TrackerName
-from nmt.durable_file import write_durably
 from nmt.errors import UserError
 from nmt.reporting.heatmaps.heatmap import Heatmap
 from nmt.reporting.metric_log import MetricLog
-from nmt.reporting.trackers.tracked_run import TrackedRun, TrackerLog
-
-IDENTIFIERS = "trackers.json"
-"""The file in a run folder with the run's identifier in each tracker."""
+from nmt.reporting.trackers.record_once_log import (
+    RecordOnceLog,
+    TrackersFile,
+    TrackerState,
+)
+from nmt.reporting.trackers.tracked_run import TrackedRun, Tracker
 
 
 def check_trackers(names: Sequence[str]) -> None:
@@ -46,47 +45,34 @@ def open_trackers(
         report: Prints one line.
     """
     logs: list[MetricLog] = []
+    file = TrackersFile(run.folder)
     for name in dict.fromkeys(names):
-        known = _identifiers(run.folder) if resumed else {}
-        one = replace(run, identifier=known.get(name))
+        known = file.get(name) if resumed else None
+        one = replace(run, identifier=None if known is None else known.identifier)
         try:
             tracker = _open(TrackerName(name), one)
-            _keep_identifier(run.folder, name, tracker.identifier)
+            file.put(name, known or TrackerState(tracker.identifier))
         except (Exception, SystemExit) as error:  # any error of a library; the run continues
             report(_warning(name, error))
             continue
-        logs.append(SafeLog(tracker, name, report))
+        logs.append(SafeLog(RecordOnceLog(tracker, name, file), name, report))
     return logs
 
 
-def _open(name: TrackerName, run: TrackedRun) -> TrackerLog:
+def _open(name: TrackerName, run: TrackedRun) -> Tracker:
     match name:  # each library is loaded only where it is used
         case TrackerName.MLFLOW:
-            from nmt.reporting.trackers.mlflow_log import MlflowLog
+            from nmt.reporting.trackers.mlflow_tracker import MlflowTracker
 
-            return MlflowLog(run)
+            return MlflowTracker(run)
         case TrackerName.WANDB:
-            from nmt.reporting.trackers.wandb_log import WandbLog
+            from nmt.reporting.trackers.wandb_tracker import WandbTracker
 
-            return WandbLog(run)
+            return WandbTracker(run)
         case TrackerName.TRACKIO:
-            from nmt.reporting.trackers.trackio_log import TrackioLog
+            from nmt.reporting.trackers.trackio_tracker import TrackioTracker
 
-            return TrackioLog(run)
-
-
-def _identifiers(folder: Path) -> dict[str, str]:
-    try:
-        found = json.loads((folder / IDENTIFIERS).read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # none yet, or damaged: the tracker begins a new run
-        return {}
-    pairs = found.items() if isinstance(found, dict) else ()
-    return {name: value for name, value in pairs if isinstance(value, str)}
-
-
-def _keep_identifier(folder: Path, name: str, identifier: str) -> None:
-    known = {**_identifiers(folder), name: identifier}
-    write_durably(folder / IDENTIFIERS, f"{json.dumps(known, indent=2)}\n".encode())
+            return TrackioTracker(run)
 
 
 def _warning(name: str, error: BaseException) -> str:

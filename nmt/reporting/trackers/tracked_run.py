@@ -1,4 +1,4 @@
-"""A run as trackers record it, and the base class of their logs."""
+"""A run as trackers record it, and the interface of a tracker."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from nmt.reporting.metric_log import MetricLog
+from nmt.reporting.heatmaps.heatmap import Heatmap
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ def new_identifier() -> str:
     return uuid.uuid4().hex[:16]
 
 
-class TrackerLog(MetricLog):
-    """A metric log of a tracker, in which scores of the best model are numbers like others.
+class Tracker(Protocol):
+    """A program that records a run; `RecordOnceLog` calls it.
 
     Attributes:
         identifier: The identifier of the run in the tracker, with which a resumed run continues.
@@ -52,15 +52,17 @@ class TrackerLog(MetricLog):
 
     identifier: str
 
-    def best(self, step: int, scores: Mapping[str, float]) -> None:
-        """Record the scores of the best model, ``best/...``."""
-        self.scalars(step, best_names(scores))
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """Record numbers by name, measured after update `step`."""
 
-    def finished(self, step: int, scores: Mapping[str, float]) -> None:
-        """Record the final scores."""
-        self.best(step, scores)
+    def text(self, step: int, tag: str, text: str) -> None:
+        """Record a text in Markdown."""
 
+    def heatmap(self, step: int, tag: str, heatmap: Heatmap) -> None:
+        """Record a heatmap."""
 
-def best_names(scores: Mapping[str, float]) -> dict[str, float]:
-    """Return the scores of the best model by names as in TensorBoard, e.g. ``best/valid_bleu``."""
-    return {f"best/{name.replace('/', '_')}": value for name, value in scores.items()}
+    def finish(self) -> None:
+        """Mark the run as finished; without this call, `close` ends an unfinished run."""
+
+    def close(self) -> None:
+        """Write all records, and end the run in the tracker."""

@@ -7,11 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nmt.config.plain import flatten, to_mapping, to_naming_mapping
+from nmt.config.plain import flatten, to_mapping
 from nmt.evaluation.significance import PairedTestName
+from nmt.run.comparison.same_files import (
+    by_configuration,
+    real_names,
+    same_text,
+    without_names,
+)
 from nmt.run.comparison.tested_runs import (
     ComparedScores,
-    by_configuration,
     compare_scores,
     first_of_each_seed,
 )
@@ -80,9 +85,11 @@ def differing_settings(records: Sequence[RunRecord]) -> list[str]:
     If a part, e.g. attention, has different kinds, its kinds have different settings. A setting of
     the part is then listed only if it differs between runs with the same kind. Kinds of a part
     within a part, such as the attention of an RNN decoder, are compared in the settings that they
-    share, such as the window.
+    share, such as the window. A file may have several names; see `nmt.run.comparison.same_files`.
     """
-    flat = [_flat(record) for record in records]
+    configs = [record.config for record in records]
+    mappings = map(without_names if same_text(records) else real_names, configs)
+    flat = [_values_of(mapping) for mapping in mappings]
     keys = dict.fromkeys(key for mapping in flat for key in mapping)
     return [key for key in keys if _differs(key, flat)]
 
@@ -101,8 +108,7 @@ def _differs(key: str, flat: Sequence[dict[str, Any]]) -> bool:
     return any(len(values) > 1 for values in found.values())
 
 
-def _flat(record: RunRecord) -> dict[str, Any]:
-    mapping = to_naming_mapping(record.config)
+def _values_of(mapping: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in flatten(mapping).items() if not isinstance(value, dict)}
 
 
@@ -194,7 +200,7 @@ def _pieces_settings(record: RunRecord) -> str:
 
     They are compared if an earlier version made a summary, without the hash of the pieces.
     """
-    mapping = to_naming_mapping(record.config)
+    mapping = real_names(record.config)
     tokenizer = {key: value for key, value in mapping["tokenizer"].items() if key != "sampling"}
     return json.dumps([mapping["data"], tokenizer], sort_keys=True)
 

@@ -1,11 +1,10 @@
 """Tests of the differences in BLEU between runs and between their configurations."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from nmt.config.plain import to_mapping, to_naming_mapping
+from nmt.config.plain import to_naming_mapping
 from nmt.config.schema import Config
 from nmt.errors import UserError
 from nmt.evaluation.metrics import MetricName, bleu_tokenizer, sacrebleu_metric
@@ -19,6 +18,7 @@ from nmt.evaluation.significance import (
     paired_scores,
 )
 from nmt.evaluation.test_set import TestSet, of_run
+from nmt.run.comparison.same_files import by_configuration, real_names, without_seed
 from nmt.run.run_record import RunRecord
 
 _ROUNDING = 0.005  # of a BLEU that is printed with two decimals
@@ -168,22 +168,9 @@ def _difference(
 
 
 def _test_text(record: RunRecord) -> Any:
-    data = to_mapping(record.config.data)
+    data = real_names(record.config)["data"]
     keys = ("source_language", "target_language", "test", "splits", "stems", "root", "path", "name")
     return {key: data.get(key) for key in keys}
-
-
-def by_configuration(records: Sequence[RunRecord]) -> list[list[int]]:
-    """Return groups of runs that differ at most in their seed, in the order of their first runs.
-
-    Args:
-        records: The runs; the groups have their positions.
-    """
-    groups: dict[str, list[int]] = {}
-    for n, record in enumerate(records):
-        mapping = settings_without_seed(record.config)
-        groups.setdefault(json.dumps(mapping, sort_keys=True), []).append(n)
-    return list(groups.values())
 
 
 def first_of_each_seed(records: Sequence[RunRecord], members: Sequence[int]) -> list[int]:
@@ -202,7 +189,4 @@ def settings_without_seed(config: Config) -> dict[str, Any]:
     Args:
         config: The settings of a run.
     """
-    mapping = to_naming_mapping(config)
-    mapping.pop("seed", None)
-    mapping["training"].pop("threads", None)
-    return mapping
+    return without_seed(to_naming_mapping(config))

@@ -11,7 +11,7 @@ from nmt.reporting.heatmaps.heatmap import Heatmap
 from nmt.reporting.pages.comparison_page import ComparedSample, ComparisonPage
 from nmt.reporting.pages.line_chart import Line
 from nmt.run.comparison.run_comparison import compare_runs
-from nmt.run.comparison.tested_runs import settings_without_seed
+from nmt.run.comparison.same_files import by_configuration
 from nmt.run.folder import RunFolder
 from nmt.run.reports.run_report import latest_heatmaps, sample_histories
 from nmt.run.reports.translation_attention import translation_heatmaps
@@ -58,9 +58,8 @@ def _compared(records: Sequence[RunRecord]) -> tuple[int, int]:
     They are the first run and the next one of another configuration, if there is any. Runs that
     differ only in their seed show what luck changes, not what a setting changes.
     """
-    settings = [settings_without_seed(record.config) for record in records]
-    others = (n for n, one in enumerate(settings) if one != settings[0])
-    return 0, next(others, 1)
+    groups = by_configuration(records)
+    return 0, groups[1][0] if len(groups) > 1 else 1
 
 
 def _lines(records: Sequence[RunRecord], names: Sequence[str], metric: str) -> list[Line]:

@@ -52,6 +52,40 @@ def test_frozen_layer_passes_the_gradient_on_and_gets_none() -> None:
     assert first.grad.abs().sum() > 0
 
 
+class _Results(TorchDispatchMode):
+    """Records the name of each operation and the shape of its result."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: set[tuple[str, tuple[int, ...]]] = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, Tensor):
+            self.found.add((func.overloadpacket.__name__, tuple(result.shape)))
+        return result
+
+
+@pytest.mark.parametrize("trained", [{"weight"}, {"bias"}, {"weight", "bias"}])
+@pytest.mark.parametrize("bias", [True, False])
+def test_only_the_gradients_of_trained_parameters_are_computed(
+    bias: bool, trained: set[str]
+) -> None:
+    layer = nn.Linear(5, 7, bias=bias)
+    parameters = dict(layer.named_parameters())
+    for name, parameter in parameters.items():
+        parameter.requires_grad_(name in trained)
+    first = torch.randn(3, 5, requires_grad=True)
+    with loop_over_time():
+        loss = repeated_linear(layer, first).square().sum()
+    with _Results() as results:
+        loss.backward()
+    assert (("mm", (7, 5)) in results.found) == ("weight" in trained)
+    assert (("sum", (7,)) in results.found) == ("bias" in trained & parameters.keys())
+    for name, parameter in parameters.items():
+        assert (parameter.grad is not None) == (name in trained)
+
+
 def test_a_loop_leaves_no_state_on_its_layers() -> None:
     layer = nn.Linear(5, 5)
     before = dict(vars(layer))

@@ -1,4 +1,4 @@
-"""A metric log that writes to MLflow: to a folder, a database or a server."""
+"""A tracker that writes to MLflow: to a folder, a database or a server."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from nmt.reporting.heatmaps.heatmap import Heatmap
 from nmt.reporting.heatmaps.rendering import heatmap_image
-from nmt.reporting.trackers.tracked_run import TrackedRun, TrackerLog
+from nmt.reporting.trackers.tracked_run import TrackedRun
 
 _MOST_PARAMETERS = 100  # of one call
 _LONGEST_VALUE = 500  # characters
@@ -17,8 +17,8 @@ _TIMEOUTS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRI
 """With MLflow's defaults, a training waits minutes for an unreachable server."""
 
 
-class MlflowLog(TrackerLog):
-    """A `MetricLog` that records a run of MLflow.
+class MlflowTracker:
+    """Records a run of MLflow.
 
     The environment variable MLFLOW_TRACKING_URI names the server, database or folder.
     MLFLOW_EXPERIMENT_NAME names the experiment; its default is the project.
@@ -40,7 +40,7 @@ class MlflowLog(TrackerLog):
             self.identifier = run.identifier
         else:
             created = self._client.create_run(self._experiment(run.project), run_name=run.name)
-            self.identifier = created.info.run_id
+            self.identifier = str(created.info.run_id)
             values = {k: str(v)[:_LONGEST_VALUE] for k, v in run.plain_settings().items()}
             parameters = [Param(key, value) for key, value in values.items()]
             for start in range(0, len(parameters), _MOST_PARAMETERS):
@@ -72,13 +72,9 @@ class MlflowLog(TrackerLog):
         image = heatmap_image(heatmap)
         self._client.log_image(self.identifier, image, artifact_file=f"{tag}/{step:08}.png")
 
-    def finished(self, step: int, scores: Mapping[str, float]) -> None:
-        """Record the final scores and the end of the run."""
-        super().finished(step, scores)
+    def finish(self) -> None:
+        """Mark the run as finished."""
         self._status = "FINISHED"
-
-    def flush(self) -> None:
-        """Do nothing: every call writes immediately."""
 
     def close(self) -> None:
         """End the run in MLflow."""

@@ -1,4 +1,4 @@
-"""A metric log that writes to Trackio, which stores its runs on this machine."""
+"""A tracker that writes to Trackio, which stores its runs on this machine."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Mapping
 
 from nmt.reporting.heatmaps.heatmap import Heatmap
 from nmt.reporting.heatmaps.rendering import heatmap_image
-from nmt.reporting.trackers.tracked_run import TrackedRun, TrackerLog, new_identifier
+from nmt.reporting.trackers.tracked_run import TrackedRun, new_identifier
 
 
-class TrackioLog(TrackerLog):
-    """A `MetricLog` that records a run of Trackio. TRACKIO_DIR names the folder of all runs.
+class TrackioTracker:
+    """Records a run of Trackio. TRACKIO_DIR names the folder of all runs.
 
     Attributes:
         identifier: The unique name of the run in Trackio.
@@ -47,8 +47,8 @@ class TrackioLog(TrackerLog):
         """Record a heatmap as a picture."""
         self._run.log({tag: self._trackio.Image(heatmap_image(heatmap))}, step=step)
 
-    def flush(self) -> None:
-        """Do nothing: a thread writes the records."""
+    def finish(self) -> None:
+        """Do nothing: this tracker has no mark of an unfinished run."""
 
     def close(self) -> None:
         """End the run after all records are written."""

@@ -1,4 +1,4 @@
-"""A metric log that writes to Weights & Biases; WANDB_MODE is ``offline`` by default."""
+"""A tracker that writes to Weights & Biases; WANDB_MODE is ``offline`` by default."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from collections.abc import Mapping
 
 from nmt.reporting.heatmaps.heatmap import Heatmap
 from nmt.reporting.heatmaps.rendering import heatmap_image
-from nmt.reporting.trackers.tracked_run import TrackedRun, TrackerLog, new_identifier
+from nmt.reporting.trackers.tracked_run import TrackedRun, new_identifier
 
 _OFFLINE = {"WANDB_MODE": "offline", "WANDB_ERROR_REPORTING": "false", "WANDB_SILENT": "true"}
 """WANDB_MODE=online sends the run to the server; ``wandb sync`` sends it later."""
 
 
-class WandbLog(TrackerLog):
-    """A `MetricLog` that records a run of Weights & Biases in the run folder.
+class WandbTracker:
+    """Records a run of Weights & Biases in the run folder.
 
     The horizontal axis is the metric ``update``, not the step of Weights & Biases. That step must
-    increase, but a resumed run may record an update again.
+    increase with each call, but several calls record the same update.
 
     Attributes:
         identifier: The identifier of the run in Weights & Biases.
@@ -58,8 +58,8 @@ class WandbLog(TrackerLog):
         """Record a heatmap as a picture."""
         self._run.log({"update": step, tag: self._wandb.Image(heatmap_image(heatmap))})
 
-    def flush(self) -> None:
-        """Do nothing: another process writes the records."""
+    def finish(self) -> None:
+        """Do nothing: this tracker has no mark of an unfinished run."""
 
     def close(self) -> None:
         """End the run after all records are written."""
