@@ -129,7 +129,7 @@ def works_in_place(inputs: Tensor) -> bool:
 def lays_out_weights(weight: Tensor) -> bool:
     """Return whether search stores this weight for its products (`nmt.kernels.linear`)."""
     fits = weight.dim() == 2 and weight.dtype in (torch.float32, torch.bfloat16)
-    fits = fits and not weight.is_mkldnn
+    fits = fits and not private_torch.is_packed(weight)
     return fits and on_cpu(weight) and _may_fuse()
 
 

@@ -46,6 +46,12 @@ onednn_product = _find("ops.mkldnn._linear_pointwise")
 pack_weight = _find("ops.mkldnn._reorder_linear_weight")
 """(weight [O, I], expected rows) -> the weight in oneDNN's layout, for `onednn_product`."""
 
+
+def is_packed(weight: torch.Tensor) -> bool:
+    """Return whether `pack_weight` made this tensor; then ``to_dense`` gives torch's layout."""
+    return weight.is_mkldnn
+
+
 pack_quantized_weight = _find("ops.onednn.qlinear_prepack")
 quantized_product = _find("ops.onednn.qlinear_pointwise")
 """(weight [O, I], None) -> packed weight; (x, its scale and zero, packed weight, its scales [O] and

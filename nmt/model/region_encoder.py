@@ -35,8 +35,7 @@ class RegionStates(nn.Module):
         size = regions.values.size(-1)
         if size != self.feature_size:
             raise ValueError(f"features of size {size}, not {self.feature_size}")
-        weight = self.projection.weight
-        values = regions.values.to(weight.device, weight.dtype)
+        values = regions.values.type_as(self.projection.bias)
         states: Tensor = self.dropout(self.norm(self.projection(values)))
         return states
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from nmt.kernels import dispatch
+from nmt.kernels import dispatch, private_torch
 from nmt.kernels.dispatch import KernelPath
 
 
@@ -69,7 +69,7 @@ def _without_graph(
 
 def dense_weight(weight: Tensor) -> Tensor:
     """Return a weight, packed by `nmt.kernels.linear.weight_layout` or not, in torch's layout."""
-    return weight.to_dense() if weight.is_mkldnn else weight
+    return weight.to_dense() if private_torch.is_packed(weight) else weight
 
 
 def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

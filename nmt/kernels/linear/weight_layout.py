@@ -1,9 +1,9 @@
 """The memory layout and dtype of the weights of linear layers in search.
 
 A step of search multiplies only 5 to 100 rows, so reading the weight W [O, I] takes a large part of
-the time. oneDNN reads a weight fastest in its own layout, to which it is *packed*. Of a packed
-weight, torch knows only the shape, the dtype and the product. For other products, the columns of W
-should be contiguous: then x W^T needs no rearranged copy of W. Shapes and results do not change.
+the time. oneDNN's product is fastest for a weight in oneDNN's own layout: a *packed* weight. Torch
+can read its shape and its dtype, but not its numbers. For other products, the columns of W should
+be contiguous: then x W^T needs no rearranged copy of W. Shapes and results do not change.
 
 Legend: I input size, O output size, U rows that are needed.
 """
@@ -65,7 +65,7 @@ def rows_for_search(weight: Tensor, rows: Tensor) -> Tensor:
     The copy has the layout of the weight, and the dtype of products.
     """
     dtype = dispatch.product_dtype(weight)
-    if weight.is_mkldnn:
+    if private_torch.is_packed(weight):
         return dense_weight(weight).index_select(0, rows).t().contiguous().t()
     if weight.is_contiguous():
         return weight.detach().index_select(0, rows).to(dtype)
