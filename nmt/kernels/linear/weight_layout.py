@@ -17,7 +17,7 @@ from nmt.kernels import dispatch, private_torch
 from nmt.kernels.linear.linear_layer import dense_weight
 
 EXPECTED_ROWS = 16
-"""The number of rows for which oneDNN chooses its layout; from 16 to 320 the choice is the same."""
+"""The number of rows for which oneDNN chooses its layout. Other numbers have right products, too."""
 
 
 def pack_for_search(layers: Iterable[nn.Linear]) -> None:
@@ -62,11 +62,11 @@ def cast_for_search(layers: Iterable[nn.Linear], dtype: torch.dtype) -> None:
 def rows_for_search(weight: Tensor, rows: Tensor) -> Tensor:
     """Return a copy [U, I] of the rows [U] of a weight [O, I], for the products of all steps.
 
-    The copy has the layout of the weight, and the dtype of products.
+    The copy has the layout of the weight, by columns if it is packed, and the dtype of products.
     """
     dtype = dispatch.product_dtype(weight)
     if private_torch.is_packed(weight):
-        return dense_weight(weight).index_select(0, rows).t().contiguous().t()
+        return dense_weight(weight).index_select(0, rows).to(dtype).t().contiguous().t()
     if weight.is_contiguous():
         return weight.detach().index_select(0, rows).to(dtype)
     return weight.detach().t().index_select(1, rows).t().to(dtype)
