@@ -17,7 +17,7 @@ from nmt.kernels import dispatch, private_torch
 from nmt.kernels.linear.linear_layer import dense_weight
 
 EXPECTED_ROWS = 16
-"""The number of rows for which oneDNN chooses its layout. Other numbers have right products, too."""
+"""The number of rows for which oneDNN chooses a layout. Other numbers give right products, too."""
 
 
 def pack_for_search(layers: Iterable[nn.Linear]) -> None:
